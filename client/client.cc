@@ -1,0 +1,372 @@
+#include "client/client.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/support/async_stream.h>
+#include <grpcpp/support/channel_arguments.h>
+#include <sys/random.h>
+
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "absl/log/check.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "client/address.h"
+#include "client/completion_poller.h"
+#include "client/rpc_context.h"
+#include "interpd/v1/admin.grpc.pb.h"
+#include "interpd/v1/interpreters.grpc.pb.h"
+
+namespace interpd::client {
+namespace {
+
+constexpr char kCollection[] = "interpreters/";
+constexpr int kMaxMessageBytes = 64 << 20;
+constexpr int kCreateAttempts = 3;
+
+// 128 random bits in hexadecimal.
+std::string MakeRequestId() {
+  std::string bytes(16, '\0');
+  CHECK_EQ(getrandom(bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+  return absl::BytesToHexString(bytes);
+}
+
+// gRPC reads its target as a URI.
+std::string GrpcTarget(const Address& address) {
+  if (!address.is_unix) return absl::StrCat("dns:///", address.ToString());
+  std::string target = "unix:";
+  for (unsigned char c : address.path) {
+    if (absl::ascii_isalnum(c) || absl::StrContains("/-._~", static_cast<char>(c))) {
+      target += static_cast<char>(c);
+    } else {
+      absl::StrAppend(&target, "%", absl::Hex(c, absl::kZeroPad2));
+    }
+  }
+  return target;
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(const Address& address,
+                                                                          const ConnectOptions& options) {
+  if (address.is_unix) return grpc::InsecureChannelCredentials();
+  if (options.insecure) {
+    if (!address.is_local()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("insecure TCP is for this machine alone, and ", address.host, " is another; use TLS"));
+    }
+    return grpc::InsecureChannelCredentials();
+  }
+  grpc::SslCredentialsOptions tls;
+  if (!options.tls_ca_file.empty()) {
+    std::ifstream file(options.tls_ca_file);
+    std::ostringstream text;
+    text << file.rdbuf();
+    tls.pem_root_certs = text.str();
+    if (!file || tls.pem_root_certs.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("cannot read certificates from ", options.tls_ca_file));
+    }
+  }
+  return grpc::SslCredentials(tls);
+}
+
+absl::Status WaitForConnection(grpc::Channel& channel, const Address& address, const ConnectOptions& options) {
+  const auto deadline = absl::ToChronoTime(absl::Now() + options.timeout);
+  while (true) {
+    grpc_connectivity_state state = channel.GetState(/*try_to_connect=*/true);
+    if (state == GRPC_CHANNEL_READY) return absl::OkStatus();
+    bool refused = state == GRPC_CHANNEL_TRANSIENT_FAILURE && !options.wait_for_daemon;
+    if (refused || !channel.WaitForStateChange(state, deadline)) break;
+  }
+  std::string why = address.is_unix    ? ExplainUnixFailure(address.path)
+                    : options.insecure ? "nobody listens there, or it wants TLS"
+                                       : "nobody listens there, or its TLS certificate is not trusted";
+  if (why.empty())
+    why = absl::StrCat("what listens there did not answer within ", absl::FormatDuration(options.timeout));
+  return absl::UnavailableError(absl::StrCat("cannot connect to ", address.ToString(), ": ", why));
+}
+
+template <typename Request>
+void QualifyName(Request& request) {
+  request.set_name(ResourceName(request.name()));
+}
+
+// A unary RPC in flight; deletes itself after its callback.
+template <typename Response>
+class AsyncUnary : public CompletionTag {
+ public:
+  AsyncUnary(Client::Callback<Response> callback, const RpcOptions& options)
+      : context_(options), callback_(std::move(callback)) {}
+
+  // `prepare` is the stub's PrepareAsync method for the request.
+  template <typename Prepare>
+  void Start(Prepare prepare) {
+    reader_ = prepare(context_.get());
+    reader_->StartCall();
+    reader_->Finish(&response_, &status_, this);
+  }
+
+  void Complete(bool) override {
+    std::unique_ptr<AsyncUnary> self(this);
+    if (status_.ok()) {
+      callback_(std::move(response_));
+    } else {
+      callback_(ToAbslStatus(status_));
+    }
+  }
+
+ private:
+  RpcContext context_;
+  Client::Callback<Response> callback_;
+  Response response_;
+  grpc::Status status_;
+  std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> reader_;
+};
+
+// An Exec in flight: starts, reads until the stream ends, finishes; deletes itself after its callback.
+class AsyncExec : public CompletionTag {
+ public:
+  AsyncExec(v1::Interpreters::Stub& stub, grpc::CompletionQueue* queue, const v1::ExecRequest& request,
+            std::function<void(const v1::Output&)> on_output, Client::Callback<v1::ExecResult> callback,
+            const RpcOptions& options)
+      : context_(options),
+        on_output_(std::move(on_output)),
+        callback_(std::move(callback)),
+        reader_(stub.PrepareAsyncExec(context_.get(), request, queue)) {
+    reader_->StartCall(this);
+  }
+
+  void Complete(bool ok) override {
+    switch (step_) {
+      case Step::kStart:
+        step_ = Step::kRead;
+        break;
+      case Step::kRead:
+        if (ok && response_.has_output()) on_output_(response_.output());
+        if (ok && response_.has_result()) result_ = std::move(*response_.mutable_result());
+        break;
+      case Step::kFinish:
+        std::unique_ptr<AsyncExec> self(this);
+        if (!status_.ok()) {
+          callback_(ToAbslStatus(status_));
+        } else {
+          callback_(std::move(result_));
+        }
+        return;
+    }
+    if (ok) {
+      reader_->Read(&response_, this);
+    } else {
+      step_ = Step::kFinish;
+      reader_->Finish(&status_, this);
+    }
+  }
+
+ private:
+  enum class Step { kStart, kRead, kFinish };
+
+  Step step_ = Step::kStart;
+  RpcContext context_;
+  std::function<void(const v1::Output&)> on_output_;
+  Client::Callback<v1::ExecResult> callback_;
+  v1::ExecResponse response_;
+  v1::ExecResult result_;
+  grpc::Status status_;
+  std::unique_ptr<grpc::ClientAsyncReader<v1::ExecResponse>> reader_;
+};
+
+}  // namespace
+
+struct Client::Impl {
+  std::shared_ptr<grpc::Channel> channel;
+  std::unique_ptr<v1::Interpreters::Stub> interpreters;
+  std::unique_ptr<v1::Admin::Stub> admin;
+  CompletionPoller poller;  // the last member: destroyed first, it waits for RPCs in flight
+
+  template <typename Stub, typename Request, typename Response>
+  absl::StatusOr<Response> Unary(Stub& stub,
+                                 grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                                 const Request& request, const RpcOptions& options) {
+    RpcContext context(options);
+    Response response;
+    grpc::Status status = (stub.*method)(context.get(), request, &response);
+    if (!status.ok()) return ToAbslStatus(status);
+    return response;
+  }
+};
+
+Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Client::~Client() = default;
+
+absl::StatusOr<std::unique_ptr<Client>> Client::Connect(std::string_view address_text, const ConnectOptions& options) {
+  absl::StatusOr<Address> address = ParseAddress(address_text);
+  if (!address.ok()) return address.status();
+  absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> credentials = MakeCredentials(*address, options);
+  if (!credentials.ok()) return credentials.status();
+
+  grpc::ChannelArguments arguments;
+  // gRPC's own retries cost a third of the time of a call; Create repeats itself by its request_id.
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  // Otherwise clients of one process would share a connection, and one flooded stream would hold up the others.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  arguments.SetMaxSendMessageSize(kMaxMessageBytes);
+
+  auto impl = std::make_unique<Impl>();
+  impl->channel = grpc::CreateCustomChannel(GrpcTarget(*address), *credentials, arguments);
+  absl::Status connected = WaitForConnection(*impl->channel, *address, options);
+  if (!connected.ok()) return connected;
+  impl->interpreters = v1::Interpreters::NewStub(impl->channel);
+  impl->admin = v1::Admin::NewStub(impl->channel);
+  return std::unique_ptr<Client>(new Client(std::move(impl)));
+}
+
+absl::StatusOr<v1::Interpreter> Client::Create(v1::CreateRequest request, const RpcOptions& options) {
+  if (request.request_id().empty()) request.set_request_id(MakeRequestId());
+  const absl::Time deadline = absl::Now() + options.timeout;
+  for (int attempt = 1;; ++attempt) {
+    RpcOptions remaining = options;
+    remaining.timeout = deadline - absl::Now();
+    absl::StatusOr<v1::Interpreter> interpreter =
+        impl_->Unary(*impl_->interpreters, &v1::Interpreters::Stub::Create, request, remaining);
+    // With a reason, UNAVAILABLE is the daemon's own answer (it drains); without one the connection broke.
+    if (!absl::IsUnavailable(interpreter.status()) || !ErrorReason(interpreter.status()).empty()) return interpreter;
+    if (attempt == kCreateAttempts) return interpreter;
+    auto until = absl::ToChronoTime(std::min(deadline, absl::Now() + absl::Seconds(5)));
+    if (!impl_->channel->WaitForConnected(until)) return interpreter;
+  }
+}
+
+absl::StatusOr<v1::Interpreter> Client::Get(std::string_view name, const RpcOptions& options) {
+  v1::GetRequest request;
+  request.set_name(ResourceName(name));
+  return impl_->Unary(*impl_->interpreters, &v1::Interpreters::Stub::Get, request, options);
+}
+
+absl::StatusOr<v1::ListResponse> Client::List(const v1::ListRequest& request, const RpcOptions& options) {
+  return impl_->Unary(*impl_->interpreters, &v1::Interpreters::Stub::List, request, options);
+}
+
+absl::StatusOr<std::vector<v1::Interpreter>> Client::List(const RpcOptions& options) {
+  std::vector<v1::Interpreter> interpreters;
+  v1::ListRequest request;
+  request.set_page_size(1000);
+  do {
+    absl::StatusOr<v1::ListResponse> page = List(request, options);
+    if (!page.ok()) return page.status();
+    for (v1::Interpreter& interpreter : *page->mutable_interpreters()) interpreters.push_back(std::move(interpreter));
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  return interpreters;
+}
+
+absl::StatusOr<v1::CallResponse> Client::Call(v1::CallRequest request, const RpcOptions& options) {
+  QualifyName(request);
+  return impl_->Unary(*impl_->interpreters, &v1::Interpreters::Stub::Call, request, options);
+}
+
+absl::StatusOr<v1::InterruptResponse> Client::Interrupt(std::string_view name, const RpcOptions& options) {
+  v1::InterruptRequest request;
+  request.set_name(ResourceName(name));
+  return impl_->Unary(*impl_->interpreters, &v1::Interpreters::Stub::Interrupt, request, options);
+}
+
+absl::StatusOr<v1::Interpreter> Client::Close(v1::CloseRequest request, const RpcOptions& options) {
+  QualifyName(request);
+  return impl_->Unary(*impl_->interpreters, &v1::Interpreters::Stub::Close, request, options);
+}
+
+absl::StatusOr<v1::Info> Client::GetInfo(const RpcOptions& options) {
+  return impl_->Unary(*impl_->admin, &v1::Admin::Stub::GetInfo, v1::GetInfoRequest(), options);
+}
+
+absl::StatusOr<v1::DrainResponse> Client::Drain(const v1::DrainRequest& request, const RpcOptions& options) {
+  return impl_->Unary(*impl_->admin, &v1::Admin::Stub::Drain, request, options);
+}
+
+absl::StatusOr<v1::ExecResult> Client::Exec(v1::ExecRequest request, std::function<void(const v1::Output&)> on_output,
+                                            const RpcOptions& options) {
+  QualifyName(request);
+  RpcContext context(options);
+  std::unique_ptr<grpc::ClientReader<v1::ExecResponse>> reader = impl_->interpreters->Exec(context.get(), request);
+  v1::ExecResponse response;
+  v1::ExecResult result;
+  while (reader->Read(&response)) {
+    if (response.has_output()) on_output(response.output());
+    if (response.has_result()) result = std::move(*response.mutable_result());
+  }
+  grpc::Status status = reader->Finish();
+  if (!status.ok()) return ToAbslStatus(status);
+  return result;
+}
+
+absl::Status Client::Logs(v1::LogsRequest request, std::function<void(const v1::LogsResponse&)> on_entry,
+                          const RpcOptions& options) {
+  QualifyName(request);
+  RpcContext context(options);
+  std::unique_ptr<grpc::ClientReader<v1::LogsResponse>> reader = impl_->interpreters->Logs(context.get(), request);
+  v1::LogsResponse response;
+  while (reader->Read(&response)) on_entry(response);
+  return ToAbslStatus(reader->Finish());
+}
+
+void Client::CreateAsync(v1::CreateRequest request, Callback<v1::Interpreter> callback, const RpcOptions& options) {
+  if (request.request_id().empty()) request.set_request_id(MakeRequestId());
+  (new AsyncUnary<v1::Interpreter>(std::move(callback), options))->Start([&](grpc::ClientContext* context) {
+    return impl_->interpreters->PrepareAsyncCreate(context, request, impl_->poller.queue());
+  });
+}
+
+void Client::GetAsync(std::string_view name, Callback<v1::Interpreter> callback, const RpcOptions& options) {
+  v1::GetRequest request;
+  request.set_name(ResourceName(name));
+  (new AsyncUnary<v1::Interpreter>(std::move(callback), options))->Start([&](grpc::ClientContext* context) {
+    return impl_->interpreters->PrepareAsyncGet(context, request, impl_->poller.queue());
+  });
+}
+
+void Client::CallAsync(v1::CallRequest request, Callback<v1::CallResponse> callback, const RpcOptions& options) {
+  QualifyName(request);
+  (new AsyncUnary<v1::CallResponse>(std::move(callback), options))->Start([&](grpc::ClientContext* context) {
+    return impl_->interpreters->PrepareAsyncCall(context, request, impl_->poller.queue());
+  });
+}
+
+void Client::InterruptAsync(std::string_view name, Callback<v1::InterruptResponse> callback,
+                            const RpcOptions& options) {
+  v1::InterruptRequest request;
+  request.set_name(ResourceName(name));
+  (new AsyncUnary<v1::InterruptResponse>(std::move(callback), options))->Start([&](grpc::ClientContext* context) {
+    return impl_->interpreters->PrepareAsyncInterrupt(context, request, impl_->poller.queue());
+  });
+}
+
+void Client::CloseAsync(v1::CloseRequest request, Callback<v1::Interpreter> callback, const RpcOptions& options) {
+  QualifyName(request);
+  (new AsyncUnary<v1::Interpreter>(std::move(callback), options))->Start([&](grpc::ClientContext* context) {
+    return impl_->interpreters->PrepareAsyncClose(context, request, impl_->poller.queue());
+  });
+}
+
+void Client::ExecAsync(v1::ExecRequest request, std::function<void(const v1::Output&)> on_output,
+                       Callback<v1::ExecResult> callback, const RpcOptions& options) {
+  QualifyName(request);
+  new AsyncExec(*impl_->interpreters, impl_->poller.queue(), request, std::move(on_output), std::move(callback),
+                options);
+}
+
+std::unique_ptr<CallPipeline> Client::OpenPipeline(PipelineOptions pipeline, const RpcOptions& options) {
+  return std::make_unique<CallPipeline>(impl_->interpreters.get(), impl_->poller.queue(), std::move(pipeline), options);
+}
+
+std::string ResourceName(std::string_view name_or_id) { return absl::StrCat(kCollection, ResourceId(name_or_id)); }
+
+std::string_view ResourceId(std::string_view name_or_id) { return absl::StripPrefix(name_or_id, kCollection); }
+
+}  // namespace interpd::client

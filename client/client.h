@@ -1,0 +1,119 @@
+// Client: a daemon's interpreters from C++, over gRPC.
+//
+// Who includes this: programs that use interpd; interpctl is one.
+//
+//   absl::StatusOr<std::unique_ptr<Client>> client = Client::Connect("unix:/run/interpd/interpd.sock");
+//   absl::StatusOr<v1::Interpreter> interpreter = (*client)->Create({});
+//   v1::CallRequest call;
+//   call.set_name(interpreter->name());
+//   call.set_target("math:sqrt");
+//   call.add_args()->set_int_(2);
+//   absl::StatusOr<v1::CallResponse> response = (*client)->Call(call);
+//
+// Errors: absl::Status; ErrorReason(status) of client/rpc_error.h says why. An exception that the hosted code raised is
+// no error: it is in the response (ExceptionInfo). Names may be given as `interpreters/ID` or as the bare ID.
+//
+// Thread safety: all methods may be called by any thread. Callbacks of the ...Async methods run on the client's one
+// polling thread, one at a time: they may begin RPCs, but must not block, wait for one, or destroy the Client.
+#ifndef INTERPD_CLIENT_CLIENT_H_
+#define INTERPD_CLIENT_CLIENT_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "client/call_pipeline.h"
+#include "client/cancellation.h"
+#include "client/rpc_error.h"
+#include "client/rpc_options.h"
+#include "interpd/v1/admin.pb.h"
+#include "interpd/v1/interpreters.pb.h"
+
+namespace interpd::client {
+
+struct ConnectOptions {
+  // How long to wait for the connection.
+  absl::Duration timeout = absl::Seconds(5);
+  // Whether to keep trying until then when nobody listens yet. False: that is an error at once.
+  bool wait_for_daemon = false;
+  // TCP: the file with the certificates (PEM) to trust. Empty: those of the system.
+  std::string tls_ca_file;
+  // TCP: no TLS. On loopback only.
+  bool insecure = false;
+};
+
+class Client {
+ public:
+  // Gets what an RPC was answered.
+  template <typename Response>
+  using Callback = absl::AnyInvocable<void(absl::StatusOr<Response>)>;
+
+  // UNAVAILABLE when no daemon answers at `address` (client/address.h), INVALID_ARGUMENT when it is no address.
+  static absl::StatusOr<std::unique_ptr<Client>> Connect(std::string_view address, const ConnectOptions& options = {});
+
+  // Waits for RPCs in flight. Pipelines must be gone.
+  ~Client();
+
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // ---- One RPC, waiting for its answer -----------------------------------------------------------------------------
+
+  // Gives the request a request_id if it has none, so that it is safe to repeat, and repeats it when the connection
+  // breaks.
+  absl::StatusOr<v1::Interpreter> Create(v1::CreateRequest request, const RpcOptions& options = {});
+  absl::StatusOr<v1::Interpreter> Get(std::string_view name, const RpcOptions& options = {});
+  // All pages.
+  absl::StatusOr<std::vector<v1::Interpreter>> List(const RpcOptions& options = {});
+  // One page.
+  absl::StatusOr<v1::ListResponse> List(const v1::ListRequest& request, const RpcOptions& options = {});
+  absl::StatusOr<v1::CallResponse> Call(v1::CallRequest request, const RpcOptions& options = {});
+  absl::StatusOr<v1::InterruptResponse> Interrupt(std::string_view name, const RpcOptions& options = {});
+  absl::StatusOr<v1::Interpreter> Close(v1::CloseRequest request, const RpcOptions& options = {});
+  absl::StatusOr<v1::Info> GetInfo(const RpcOptions& options = {});
+  absl::StatusOr<v1::DrainResponse> Drain(const v1::DrainRequest& request, const RpcOptions& options = {});
+
+  // Calls `on_output` on this thread for each piece of output as it comes, and returns the result.
+  absl::StatusOr<v1::ExecResult> Exec(v1::ExecRequest request, std::function<void(const v1::Output&)> on_output,
+                                      const RpcOptions& options = {});
+
+  // Calls `on_entry` on this thread for each piece of the log. OK when the log, or with `follow` the interpreter, ends.
+  absl::Status Logs(v1::LogsRequest request, std::function<void(const v1::LogsResponse&)> on_entry,
+                    const RpcOptions& options = {});
+
+  // ---- The same without waiting ------------------------------------------------------------------------------------
+
+  // Gives the request a request_id, but does not repeat it.
+  void CreateAsync(v1::CreateRequest request, Callback<v1::Interpreter> callback, const RpcOptions& options = {});
+  void GetAsync(std::string_view name, Callback<v1::Interpreter> callback, const RpcOptions& options = {});
+  void CallAsync(v1::CallRequest request, Callback<v1::CallResponse> callback, const RpcOptions& options = {});
+  void InterruptAsync(std::string_view name, Callback<v1::InterruptResponse> callback, const RpcOptions& options = {});
+  void CloseAsync(v1::CloseRequest request, Callback<v1::Interpreter> callback, const RpcOptions& options = {});
+  void ExecAsync(v1::ExecRequest request, std::function<void(const v1::Output&)> on_output,
+                 Callback<v1::ExecResult> callback, const RpcOptions& options = {});
+
+  // ---- Many calls on one stream ------------------------------------------------------------------------------------
+
+  // A pipeline of calls (client/call_pipeline.h). Must be destroyed before the client.
+  std::unique_ptr<CallPipeline> OpenPipeline(PipelineOptions pipeline = {}, const RpcOptions& options = {});
+
+ private:
+  struct Impl;
+  explicit Client(std::unique_ptr<Impl> impl);
+
+  const std::unique_ptr<Impl> impl_;
+};
+
+// "interpreters/ID" of a name or a bare ID, and the other way round.
+std::string ResourceName(std::string_view name_or_id);
+std::string_view ResourceId(std::string_view name_or_id);
+
+}  // namespace interpd::client
+
+#endif  // INTERPD_CLIENT_CLIENT_H_
