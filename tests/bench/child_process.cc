@@ -17,7 +17,6 @@
 #include <iterator>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -44,6 +43,17 @@ absl::StatusOr<pid_t> Spawn(const std::vector<std::string>& command, int stdout_
   return pid;
 }
 
+// The same with its stdout in a pipe, which the caller reads and closes.
+absl::StatusOr<pid_t> SpawnWithPipe(const std::vector<std::string>& command, int* reader) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return absl::ErrnoToStatus(errno, "pipe2");
+  absl::StatusOr<pid_t> pid = Spawn(command, ends[1]);
+  close(ends[1]);
+  if (!pid.ok()) close(ends[0]);
+  *reader = ends[0];
+  return pid;
+}
+
 bool Listens(const std::string& path) {
   sockaddr_un address = {.sun_family = AF_UNIX};
   path.copy(address.sun_path, sizeof(address.sun_path) - 1);
@@ -62,21 +72,32 @@ std::string RunfilePath(std::string_view path) {
 }
 
 absl::StatusOr<std::string> RunForOutput(const std::vector<std::string>& command) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return absl::ErrnoToStatus(errno, "pipe2");
-  absl::Cleanup close_reader = [&] { close(ends[0]); };
-  absl::StatusOr<pid_t> pid = Spawn(command, ends[1]);
-  close(ends[1]);
+  int reader = -1;
+  absl::StatusOr<pid_t> pid = SpawnWithPipe(command, &reader);
   if (!pid.ok()) return pid.status();
   std::string output;
   char buffer[4096];
-  for (ssize_t size; (size = read(ends[0], buffer, sizeof(buffer))) > 0;) output.append(buffer, size);
+  for (ssize_t size; (size = read(reader, buffer, sizeof(buffer))) > 0;) output.append(buffer, size);
+  close(reader);
   int status = 0;
   waitpid(*pid, &status, 0);
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
     return absl::InternalError(absl::StrCat(absl::StrJoin(command, " "), " failed with wait status ", status));
   }
   return output;
+}
+
+absl::Status KillOnceItWrites(const std::vector<std::string>& command) {
+  int reader = -1;
+  absl::StatusOr<pid_t> pid = SpawnWithPipe(command, &reader);
+  if (!pid.ok()) return pid.status();
+  char byte;
+  const bool wrote = read(reader, &byte, 1) == 1;
+  kill(*pid, SIGKILL);
+  close(reader);
+  waitpid(*pid, nullptr, 0);
+  if (!wrote) return absl::InternalError(absl::StrCat(command[0], " ended before it wrote anything"));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<ProcessUse> ReadProcessUse(pid_t pid) {

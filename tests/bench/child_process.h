@@ -24,6 +24,9 @@ std::string RunfilePath(std::string_view path);
 // Runs a program to its end and returns what it wrote to stdout. Error: it did not exit 0.
 absl::StatusOr<std::string> RunForOutput(const std::vector<std::string>& command);
 
+// Starts a program, waits until it has written something to stdout, and kills it with SIGKILL. Error: it ended before.
+absl::Status KillOnceItWrites(const std::vector<std::string>& command);
+
 // Resident memory, file descriptors and threads of a process, as /proc has them.
 struct ProcessUse {
   int64_t rss_bytes = 0;

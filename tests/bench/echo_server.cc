@@ -1,12 +1,15 @@
-// An empty echo server in the set-up of the daemon's: one completion queue, one thread that polls it. What a call to
-// it takes is what gRPC takes.
+// An empty echo server in the set-up of the daemon's: one completion queue, one thread that polls it and, as the
+// daemon's does, goes on polling for a while before it sleeps. What a call to it takes is what gRPC takes.
 //
-// usage: echo_server --listen ADDRESS
+// usage: echo_server --poll MICROSECONDS --listen ADDRESS
 #include <grpcpp/grpcpp.h>
 
+#include <chrono>
+#include <cstdlib>
 #include <deque>
 #include <iostream>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "echo.grpc.pb.h"
@@ -111,10 +114,28 @@ class StreamCall {
   Step<&StreamCall::Finished> finished_{this};
 };
 
-int Main(std::string_view address) {
+// Handles events for ever. Sleeps once nothing has come for `poll_for`.
+void Poll(grpc::ServerCompletionQueue& queue, std::chrono::microseconds poll_for) {
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point last_event = Clock::now();
+  void* tag;
+  bool ok;
+  while (true) {
+    auto outcome = queue.AsyncNext(&tag, &ok, gpr_time_0(GPR_CLOCK_MONOTONIC));
+    if (outcome == grpc::CompletionQueue::TIMEOUT) {
+      if (Clock::now() - last_event < poll_for) continue;
+      outcome = queue.AsyncNext(&tag, &ok, gpr_inf_future(GPR_CLOCK_MONOTONIC));
+    }
+    if (outcome == grpc::CompletionQueue::SHUTDOWN) return;
+    static_cast<Event*>(tag)->Happened(ok);
+    if (poll_for.count() > 0) last_event = Clock::now();
+  }
+}
+
+int Main(const std::string& address, std::chrono::microseconds poll_for) {
   Echo::AsyncService service;
   grpc::ServerBuilder builder;
-  builder.AddListeningPort(std::string(address), grpc::InsecureServerCredentials());
+  builder.AddListeningPort(address, grpc::InsecureServerCredentials());
   builder.RegisterService(&service);
   std::unique_ptr<grpc::ServerCompletionQueue> queue = builder.AddCompletionQueue();
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
@@ -124,8 +145,7 @@ int Main(std::string_view address) {
   }
   for (int i = 0; i < kPostedCalls; ++i) new UnaryCall(&service, queue.get());
   new StreamCall(&service, queue.get());
-  void* tag;
-  for (bool ok; queue->Next(&tag, &ok);) static_cast<Event*>(tag)->Happened(ok);
+  Poll(*queue, poll_for);
   return 0;
 }
 
@@ -133,9 +153,9 @@ int Main(std::string_view address) {
 }  // namespace interpd::bench
 
 int main(int argc, char** argv) {
-  if (argc != 3 || std::string_view(argv[1]) != "--listen") {
-    std::cerr << "usage: echo_server --listen ADDRESS\n";
+  if (argc != 5 || std::string_view(argv[1]) != "--poll" || std::string_view(argv[3]) != "--listen") {
+    std::cerr << "usage: echo_server --poll MICROSECONDS --listen ADDRESS\n";
     return 2;
   }
-  return interpd::bench::Main(argv[2]);
+  return interpd::bench::Main(argv[4], std::chrono::microseconds(std::atoi(argv[2])));
 }

@@ -26,7 +26,7 @@ struct Row {
   std::string peer;  // what `reference` is
   double reference = 0;
   double ratio = 0;  // what `goal` speaks of, in most rows ours / reference
-  std::string goal;
+  std::string goal;  // empty: the row is for information
   bool met = false;
 };
 

@@ -20,21 +20,35 @@ namespace {
 constexpr char kInterpreter[] = "interpreters/bench";
 constexpr int kInFlight = 64;
 constexpr int kBatch = 64;
+// How long an echo server polls before it sleeps: as long as the daemon does, and not at all.
+constexpr char kPollAsDaemon[] = "50";
+constexpr char kNoPolling[] = "0";
 
-// Both servers, each with an interpreter or an echo behind a connection of its own.
+struct EchoServer {
+  std::unique_ptr<ServerProcess> process;
+  std::unique_ptr<Echo::Stub> stub;
+};
+
+// The servers, each with a connection of its own.
 struct Servers {
-  std::unique_ptr<ServerProcess> echo_process;
-  std::unique_ptr<Echo::Stub> echo;
+  EchoServer echo;
+  EchoServer sleepy_echo;  // one that does not poll before it sleeps
   std::unique_ptr<Daemon> daemon;
   std::unique_ptr<v1::Interpreters::Stub> interpreters;
 };
 
+absl::Status StartEcho(const char* poll, EchoServer& echo) {
+  auto process = ServerProcess::Start({RunfilePath("tests/bench/echo_server"), "--poll", poll});
+  if (!process.ok()) return process.status();
+  echo.process = *std::move(process);
+  echo.stub = Echo::NewStub(Connect(echo.process->address()));
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Servers> StartServers() {
   Servers servers;
-  absl::StatusOr<std::unique_ptr<ServerProcess>> echo = ServerProcess::Start({RunfilePath("tests/bench/echo_server")});
-  if (!echo.ok()) return echo.status();
-  servers.echo_process = *std::move(echo);
-  servers.echo = Echo::NewStub(Connect(servers.echo_process->address()));
+  if (absl::Status status = StartEcho(kPollAsDaemon, servers.echo); !status.ok()) return status;
+  if (absl::Status status = StartEcho(kNoPolling, servers.sleepy_echo); !status.ok()) return status;
 
   absl::StatusOr<std::unique_ptr<Daemon>> daemon = Daemon::Start();
   if (!daemon.ok()) return daemon.status();
@@ -52,9 +66,9 @@ using CallUnary = UnaryLoad<v1::CallRequest, v1::CallResponse>;
 using EchoStream = StreamLoad<Batch, Batch>;
 using CallStream = StreamLoad<v1::CallStreamRequest, v1::CallStreamResponse>;
 
-EchoUnary MakeEchoUnary(Servers& servers) {
+EchoUnary MakeEchoUnary(EchoServer& server) {
   auto prepare = [&](grpc::ClientContext* context, const Empty& request, grpc::CompletionQueue* queue) {
-    return servers.echo->PrepareAsyncCall(context, request, queue);
+    return server.stub->PrepareAsyncCall(context, request, queue);
   };
   return EchoUnary(prepare, Empty(), [](const Empty&) { return true; });
 }
@@ -69,9 +83,9 @@ CallUnary MakeCallUnary(Servers& servers) {
   return CallUnary(prepare, request, IsNone);
 }
 
-EchoStream MakeEchoStream(Servers& servers) {
+EchoStream MakeEchoStream(EchoServer& server) {
   auto prepare = [&](grpc::ClientContext* context, grpc::CompletionQueue* queue) {
-    return servers.echo->PrepareAsyncStream(context, queue);
+    return server.stub->PrepareAsyncStream(context, queue);
   };
   auto make = [](int batch, bool) {
     Batch request;
@@ -109,34 +123,51 @@ CallStream MakeCallStream(Servers& servers) {
 absl::StatusOr<std::vector<Row>> MeasureUnary(const Options& options) {
   absl::StatusOr<Servers> servers = StartServers();
   if (!servers.ok()) return servers.status();
-  EchoUnary echo = MakeEchoUnary(*servers);
+  EchoUnary echo = MakeEchoUnary(servers->echo);
+  EchoUnary sleepy_echo = MakeEchoUnary(servers->sleepy_echo);
   CallUnary call = MakeCallUnary(*servers);
-  std::map<int, Pairs> p50, rate;
+  std::map<int, Pairs> p50, rate, sleepy_p50, sleepy_rate;
   for (int round = -1; round < options.rounds; ++round) {
     for (int in_flight : {1, kInFlight}) {
       absl::StatusOr<Load> peer = echo.Run(in_flight, options.round_time);
       if (!peer.ok()) return peer.status();
       absl::StatusOr<Load> ours = call.Run(in_flight, options.round_time);
       if (!ours.ok()) return ours.status();
-      if (round < 0) continue;  // warms both up
+      absl::StatusOr<Load> sleepy = sleepy_echo.Run(in_flight, options.round_time);
+      if (!sleepy.ok()) return sleepy.status();
+      if (round < 0) continue;  // warms all up
       p50[in_flight].Add(Median(ours->microseconds), Median(peer->microseconds));
       rate[in_flight].Add(ours->per_second, peer->per_second);
+      sleepy_p50[in_flight].Add(Median(ours->microseconds), Median(sleepy->microseconds));
+      sleepy_rate[in_flight].Add(ours->per_second, sleepy->per_second);
     }
   }
-  const Pairs& alone = p50[1];
-  const Pairs& many = rate[kInFlight];
+  auto latency_row = [](const Pairs& pairs, const char* peer, const char* goal) {
+    return Row{"unary Call, one at a time, p50",
+               Median(pairs.ours),
+               "us",
+               peer,
+               Median(pairs.peer),
+               pairs.ratio(),
+               goal,
+               pairs.ratio() <= 1.3};
+  };
+  auto rate_row = [](const Pairs& pairs, const char* peer, const char* goal) {
+    return Row{"unary Call, 64 in flight", Median(pairs.ours), "1/s", peer,
+               Median(pairs.peer),         pairs.ratio(),      goal,  pairs.ratio() >= 0.8};
+  };
   return std::vector<Row>{
-      {"unary Call, one at a time, p50", Median(alone.ours), "us", "echo", Median(alone.peer), alone.ratio(), "<= 1.3",
-       alone.ratio() <= 1.3},
-      {"unary Call, 64 in flight", Median(many.ours), "1/s", "echo", Median(many.peer), many.ratio(), ">= 0.8",
-       many.ratio() >= 0.8},
+      latency_row(p50[1], "echo", "<= 1.3"),
+      latency_row(sleepy_p50[1], "echo that never polls", ""),
+      rate_row(rate[kInFlight], "echo", ">= 0.8"),
+      rate_row(sleepy_rate[kInFlight], "echo that never polls", ""),
   };
 }
 
 absl::StatusOr<std::vector<Row>> MeasureStream(const Options& options) {
   absl::StatusOr<Servers> servers = StartServers();
   if (!servers.ok()) return servers.status();
-  EchoStream echo = MakeEchoStream(*servers);
+  EchoStream echo = MakeEchoStream(servers->echo);
   CallStream call = MakeCallStream(*servers);
   std::map<int, Pairs> rate;
   Pairs executor;
