@@ -12,6 +12,7 @@
 #define INTERPD_INTERP_WORK_H_
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -81,7 +82,11 @@ class Work {
   friend class InterpreterWorker;
   friend class WorkQueue;
 
+  // Whoever moves it to kDone, and nobody else, calls Done.
+  enum class Phase : uint8_t { kQueued, kRunning, kDone };
+
   std::variant<ExecRequest, CallRequest> request_;
+  std::atomic<Phase> phase_{Phase::kQueued};
   std::atomic<bool> cancelled_{false};
   std::shared_ptr<Work> keep_alive_;  // while it is queued or runs
   Work* next_ = nullptr;              // in the queue

@@ -1,0 +1,197 @@
+#include "interp/interpreter_registry.h"
+
+#include <cctype>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/synchronization/notification.h"
+#include "channels/error.h"
+#include "interp/interpreter_worker.h"
+#include "interp/python_runtime.h"
+#include "interp/thread_isolation.h"
+
+namespace interpd::interp {
+namespace {
+
+constexpr size_t kMaxNameLength = 63;
+constexpr size_t kNamesInMessages = 10;
+
+bool IsValidName(std::string_view name) {
+  if (name.empty() || name.size() > kMaxNameLength || !std::isalnum(static_cast<unsigned char>(name[0]))) return false;
+  for (unsigned char c : name) {
+    if (c >= 0x80 || (!std::isalnum(c) && c != '_' && c != '-' && c != '.')) return false;
+  }
+  return true;
+}
+
+class Registry : public InterpreterRegistry {
+ public:
+  Registry(HostConfig config, std::unique_ptr<HostServices> host) : config_(config), host_(std::move(host)) {}
+
+  ~Registry() override {
+    absl::Notification closed;
+    CloseAll(absl::ZeroDuration(), [&closed] { closed.Notify(); });
+    closed.WaitForNotification();
+    std::unique_lock lock(mu_);
+    if (stuck_count_ != 0) {
+      // Its thread still uses all of this.
+      host_.release();
+      return;
+    }
+    lock.unlock();
+    host_.reset();
+    PythonRuntime::Finish();
+  }
+
+  absl::StatusOr<std::shared_ptr<Interpreter>> Create(std::string_view name, InterpreterConfig config,
+                                                      absl::AnyInvocable<void(absl::Status) &&> done) override {
+    if (!name.empty() && !IsValidName(name)) {
+      return channels::MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
+                                 absl::StrCat("'", name, "' is no name for an interpreter: 1 to 63 characters, letters, "
+                                              "digits, '_', '-' and '.', the first a letter or digit"),
+                                 {{"field", "interpreter_id"}});
+    }
+    std::shared_ptr<InterpreterWorker> worker;
+    {
+      std::lock_guard lock(mu_);
+      if (draining_) {
+        return channels::MakeError(absl::StatusCode::kUnavailable, "SERVER_DRAINING",
+                                   "the daemon is shutting down and makes no more interpreters");
+      }
+      if (workers_.size() >= config_.max_interpreters) {
+        return channels::MakeError(absl::StatusCode::kResourceExhausted, "TOO_MANY_INTERPRETERS",
+                                   absl::StrCat("there are ", workers_.size(), " interpreters, as many as may be; close "
+                                                "some, or raise max_interpreters"),
+                                   {{"limit", absl::StrCat(config_.max_interpreters)}});
+      }
+      std::string chosen(name);
+      while (chosen.empty() || (name.empty() && workers_.contains(chosen))) chosen = absl::StrCat("i", next_id_++);
+      if (workers_.contains(chosen)) {
+        return channels::MakeError(absl::StatusCode::kAlreadyExists, "INTERPRETER_EXISTS",
+                                   absl::StrCat("there is an interpreter '", chosen,
+                                                "' already; close it, or leave the name to the daemon"),
+                                   {{"interpreter", chosen}});
+      }
+      auto ended = [this, chosen](State state) { Forget(chosen, state); };
+      worker = std::make_shared<InterpreterWorker>(
+          chosen, std::move(config), host_.get(),
+          InterpreterWorker::Observer{.made = std::move(done), .ended = std::move(ended)});
+      workers_.emplace(chosen, worker);
+    }
+    absl::Status started = worker->Start();
+    if (!started.ok()) {
+      std::lock_guard lock(mu_);
+      workers_.erase(worker->name());
+      return channels::MakeError(absl::StatusCode::kResourceExhausted, "INTERPRETER_FAILED",
+                                 absl::StrCat("the interpreter could not be started: ", started.message()),
+                                 {{"interpreter", worker->name()}});
+    }
+    return worker;
+  }
+
+  absl::StatusOr<std::shared_ptr<Interpreter>> Get(std::string_view name) const override {
+    std::lock_guard lock(mu_);
+    auto found = workers_.find(name);
+    if (found != workers_.end()) return found->second;
+    std::string message = absl::StrCat("there is no interpreter '", name, "'");
+    if (workers_.empty()) {
+      absl::StrAppend(&message, "; there is none at all, create one first");
+    } else if (workers_.size() <= kNamesInMessages) {
+      absl::StrAppend(&message, "; there are: ",
+                      absl::StrJoin(workers_, ", ", [](std::string* out, const auto& entry) { out->append(entry.first); }));
+    }
+    return channels::MakeError(absl::StatusCode::kNotFound, "INTERPRETER_NOT_FOUND", message, {{"interpreter", name}});
+  }
+
+  std::vector<std::shared_ptr<Interpreter>> List(std::string_view after, size_t limit) const override {
+    std::lock_guard lock(mu_);
+    std::vector<std::shared_ptr<Interpreter>> result;
+    for (auto it = workers_.upper_bound(after); it != workers_.end() && result.size() < limit; ++it) {
+      result.push_back(it->second);
+    }
+    return result;
+  }
+
+  HostInfo info() const override {
+    std::vector<std::shared_ptr<InterpreterWorker>> workers;
+    HostInfo info;
+    {
+      std::lock_guard lock(mu_);
+      for (const auto& [name, worker] : workers_) workers.push_back(worker);
+      info.stuck_count = stuck_count_;
+      info.completed_count = completed_by_ended_;
+    }
+    info.interpreter_count = workers.size();
+    info.python_version = PythonRuntime::version();
+    for (const auto& worker : workers) {
+      InterpreterInfo one = worker->info();
+      info.pending_count += one.pending_count;
+      info.completed_count += one.completed_count;
+    }
+    return info;
+  }
+
+  void Drain() override {
+    std::lock_guard lock(mu_);
+    draining_ = true;
+  }
+
+  void CloseAll(absl::Duration grace, absl::AnyInvocable<void() &&> done) override {
+    std::vector<std::shared_ptr<InterpreterWorker>> workers;
+    {
+      std::lock_guard lock(mu_);
+      for (const auto& [name, worker] : workers_) workers.push_back(worker);
+    }
+    if (workers.empty()) {
+      std::move(done)();
+      return;
+    }
+    struct Countdown {
+      std::atomic<size_t> left;
+      absl::AnyInvocable<void() &&> done;
+    };
+    auto countdown = std::make_shared<Countdown>(workers.size(), std::move(done));
+    for (const auto& worker : workers) {
+      worker->Close(grace, [countdown](State) {
+        if (countdown->left.fetch_sub(1, std::memory_order_acq_rel) == 1) std::move(countdown->done)();
+      });
+    }
+  }
+
+ private:
+  void Forget(const std::string& name, State state) {
+    std::lock_guard lock(mu_);
+    auto found = workers_.find(name);
+    if (found == workers_.end()) return;
+    completed_by_ended_ += found->second->info().completed_count;
+    if (state == State::kStuck) ++stuck_count_;
+    workers_.erase(found);
+  }
+
+  const HostConfig config_;
+  std::unique_ptr<HostServices> host_;
+  mutable std::mutex mu_;
+  std::map<std::string, std::shared_ptr<InterpreterWorker>, std::less<>> workers_;
+  size_t stuck_count_ = 0;
+  int64_t completed_by_ended_ = 0;
+  int64_t next_id_ = 1;
+  bool draining_ = false;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<InterpreterRegistry>> InterpreterRegistry::Start(HostConfig config) {
+  absl::Status prepared = PrepareThreadIsolation();
+  if (!prepared.ok()) return prepared;
+  absl::Status started = PythonRuntime::Start();
+  if (!started.ok()) return started;
+  auto host = std::make_unique<HostServices>(EncodeLimits{.max_bytes = config.max_value_bytes});
+  absl::Status pumping = host->pump.Start();
+  if (!pumping.ok()) return pumping;
+  return std::make_unique<Registry>(config, std::move(host));
+}
+
+}  // namespace interpd::interp

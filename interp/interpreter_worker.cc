@@ -1,0 +1,486 @@
+#include "interp/interpreter_worker.h"
+
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <utility>
+
+#include "absl/log/log.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "channels/adaptive_spin.h"
+#include "channels/error.h"
+#include "interp/interpreter_registry.h"
+#include "interp/python_runtime.h"
+#include "interp/thread_isolation.h"
+
+namespace interpd::interp {
+namespace {
+
+// How soon and how often code that goes on after an interrupt is interrupted again.
+constexpr absl::Duration kFirstPause = absl::Milliseconds(20);
+constexpr absl::Duration kLongestPause = absl::Seconds(1);
+
+constexpr absl::Duration kStackTimeout = absl::Seconds(2);
+
+absl::Status CancelledError() {
+  return channels::MakeError(absl::StatusCode::kCancelled, "CANCELLED_BY_CLIENT", "the work was cancelled");
+}
+
+absl::Duration CpuTime(clockid_t clock) {
+  timespec time{};
+  return clock_gettime(clock, &time) == 0 ? absl::DurationFromTimespec(time) : absl::ZeroDuration();
+}
+
+}  // namespace
+
+HostServices::HostServices(EncodeLimits limits_in)
+    : limits(limits_in), creating(static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))) {}
+
+// Whoever sets `answered` answers.
+struct InterpreterWorker::StackRequest {
+  std::atomic<bool> answered{false};
+  absl::AnyInvocable<void(std::string) &&> done;
+
+  void Answer(std::string text) {
+    if (!answered.exchange(true)) std::move(done)(std::move(text));
+  }
+};
+
+InterpreterWorker::InterpreterWorker(std::string name, InterpreterConfig config, HostServices* host, Observer observer)
+    : name_(std::move(name)),
+      config_(std::move(config)),
+      host_(host),
+      create_time_(absl::Now()),
+      queue_(std::max<size_t>(config_.queue_limit, 1)),
+      observer_(std::move(observer)) {}
+
+InterpreterWorker::~InterpreterWorker() = default;
+
+absl::Status InterpreterWorker::Start() {
+  absl::StatusOr<std::shared_ptr<OutputCapture>> output = OutputCapture::Open(&host_->pump, config_.log_limit_bytes);
+  if (!output.ok()) return output.status();
+  output_ = *std::move(output);
+  std::lock_guard lock(mu_);
+  thread_ = std::thread([self = shared_from_this()]() mutable {
+    self->ThreadMain();
+    // The timer thread holds the last share: joining this thread from itself would hang.
+    TimerThread& timers = self->host_->timers;
+    timers.Run([self = std::move(self)] { self->Reap(); });
+  });
+  return absl::OkStatus();
+}
+
+// ---- the interpreter's thread -----------------------------------------------------------------------------------------
+
+void InterpreterWorker::ThreadMain() {
+  pthread_setname_np(pthread_self(), absl::StrCat("py:", name_).substr(0, 15).c_str());
+  {
+    std::lock_guard lock(mu_);
+    native_thread_id_ = syscall(SYS_gettid);
+    pthread_getcpuclockid(pthread_self(), &cpu_clock_);
+  }
+  absl::Status made = Make();
+  absl::AnyInvocable<void(absl::Status) &&> tell;
+  {
+    std::lock_guard lock(mu_);
+    tell = std::move(observer_.made);
+    if (!made.ok()) {
+      failure_ = made;
+      closing_ = true;
+    } else if (state_ == State::kCreating) {
+      state_ = State::kActive;
+    }
+  }
+  if (made.ok()) {
+    std::move(tell)(made);
+    Serve();
+  } else {
+    DropWaitingWork();
+  }
+  if (interpreter_.has_value()) EndInterpreter();
+  // A failure is told when the thread has nothing left to give back but itself.
+  if (!made.ok()) std::move(tell)(made);
+}
+
+absl::Status InterpreterWorker::Make() {
+  absl::Status isolated = IsolateThread(output_->stdout_pipe(), output_->stderr_pipe(), config_.cwd, &probes_);
+  if (!isolated.ok()) return isolated;
+  host_->creating.acquire();
+  absl::StatusOr<SubInterpreter> made = SubInterpreter::Create();
+  host_->creating.release();
+  if (!made.ok()) return made.status();
+  interpreter_.emplace(*std::move(made));
+  {
+    std::lock_guard lock(mu_);
+    interpreter_state_ = interpreter_->interpreter_state();
+  }
+  executor_.emplace(host_->limits);
+  return executor_->SetUp(config_);
+}
+
+void InterpreterWorker::Serve() {
+  PyThreadState* thread_state = PyEval_SaveThread();
+  channels::AdaptiveSpin spin;
+  auto wanted = [this] {
+    // relaxed: the event count, or the next look, orders what comes after.
+    return queue_.HasWork() || closing_.load(std::memory_order_relaxed) ||
+           stacks_wanted_.load(std::memory_order_relaxed);
+  };
+  while (!closing_.load(std::memory_order_acquire)) {
+    if (!wanted() && !spin.Spin(wanted)) {
+      uint32_t key = queue_.event().PrepareWait();
+      if (wanted()) {
+        queue_.event().CancelWait();
+      } else {
+        queue_.event().Wait(key);
+      }
+      continue;
+    }
+    PyEval_RestoreThread(thread_state);
+    if (stacks_wanted_.load(std::memory_order_relaxed)) AnswerStackRequests();
+    while (std::shared_ptr<Work> work = queue_.Pop()) {
+      RunWork(std::move(work));
+      // Between two pieces of work other threads of the interpreter get their turn as the GIL decides.
+    }
+    PyEval_SaveThread();
+  }
+  PyEval_RestoreThread(thread_state);
+}
+
+void InterpreterWorker::RunWork(std::shared_ptr<Work> work) {
+  auto expected = Work::Phase::kQueued;
+  // acq_rel: whoever cancels sees that the work runs, and this thread what came before a cancellation.
+  if (!work->phase_.compare_exchange_strong(expected, Work::Phase::kRunning, std::memory_order_acq_rel)) return;
+  {
+    std::lock_guard lock(mu_);
+    running_ = work;
+    if (state_ == State::kActive) state_ = State::kRunning;
+  }
+  output_->Begin(probes_, work.get());
+  const absl::Time start = absl::Now();
+
+  absl::StatusOr<Result> outcome = Result{};
+  if (const auto* exec = std::get_if<ExecRequest>(&work->request())) {
+    outcome->value = executor_->Exec(*exec);
+  } else {
+    absl::StatusOr<CallResult> result = executor_->Call(std::get<CallRequest>(work->request()));
+    if (result.ok()) {
+      outcome->value = *std::move(result);
+    } else {
+      outcome = result.status();
+    }
+  }
+  executor_->Flush();
+  if (outcome.ok()) outcome->run_time = absl::Now() - start;
+  {
+    // Until the pump has delivered everything, background threads of the interpreter may go on.
+    ScopedDetach detached;
+    output_->Finish(probes_);
+  }
+
+  bool interrupted;
+  {
+    std::lock_guard lock(mu_);
+    running_.reset();
+    if (state_ == State::kRunning) state_ = State::kActive;
+    interrupted = interrupt_requested_.exchange(false);
+  }
+  // An interrupt that came too late must not hit the next piece of work.
+  if (interrupted) PyThreadState_SetAsyncExc(PyThreadState_Get()->thread_id, nullptr);
+  completed_.fetch_add(1, std::memory_order_relaxed);
+  if (work->cancelled_.load(std::memory_order_acquire)) outcome = CancelledError();
+  // GiveUp may have ended it while it was stuck.
+  expected = Work::Phase::kRunning;
+  if (work->phase_.compare_exchange_strong(expected, Work::Phase::kDone, std::memory_order_acq_rel)) {
+    work->Done(std::move(outcome));
+  }
+}
+
+int InterpreterWorker::OnPendingCall(void* argument) {
+  auto* self = static_cast<InterpreterWorker*>(argument);
+  PyThreadState* current = PyThreadState_Get();
+  const bool on_own_thread = current == self->interpreter_->thread_state();
+  if (self->stacks_wanted_.load(std::memory_order_relaxed)) self->AnswerStackRequests();
+  if (self->ending_threads_.load(std::memory_order_relaxed) && !on_own_thread) {
+    PyErr_SetNone(PyExc_SystemExit);
+    return -1;
+  }
+  if (!on_own_thread) {
+    // Another thread of the interpreter came by first; the one meant sees it at its next safe point.
+    if (self->interrupt_requested_.load()) {
+      PyThreadState_SetAsyncExc(self->interpreter_->thread_state()->thread_id, PyExc_KeyboardInterrupt);
+    }
+    return 0;
+  }
+  if (!self->interrupt_requested_.exchange(false)) return 0;
+  PyErr_SetNone(PyExc_KeyboardInterrupt);
+  return -1;
+}
+
+void InterpreterWorker::AnswerStackRequests() {
+  std::vector<std::shared_ptr<StackRequest>> requests;
+  {
+    std::lock_guard lock(mu_);
+    stacks_wanted_ = false;
+    requests.swap(stack_requests_);
+  }
+  for (auto& request : requests) request->Answer(executor_->Stacks());
+}
+
+void InterpreterWorker::EndInterpreter() {
+  {
+    std::lock_guard lock(mu_);
+    ending_ = true;
+  }
+  // Requests that come from now on are answered by their time-out.
+  executor_->RunAtExit();
+  EndThreads();
+  executor_.reset();
+  {
+    std::lock_guard lock(mu_);
+    ending_ = false;
+    interpreter_state_ = nullptr;
+  }
+  interpreter_->End();
+  interpreter_.reset();
+}
+
+void InterpreterWorker::EndThreads() {
+  PyThreadState* own = interpreter_->thread_state();
+  absl::Duration pause = absl::Milliseconds(1);
+  while (true) {
+    // The list cannot shrink while this thread is attached: a thread state is unlinked by its attached thread.
+    bool others = false;
+    for (PyThreadState* other = PyInterpreterState_ThreadHead(own->interp); other != nullptr;
+         other = PyThreadState_Next(other)) {
+      if (other == own) continue;
+      others = true;
+      PyThreadState_SetAsyncExc(other->thread_id, PyExc_SystemExit);
+      // Out of blocking waits too, at whose end pending calls run.
+      ending_threads_ = true;
+      _PyEval_AddPendingCall(own->interp, &OnPendingCall, this, 0);
+      syscall(SYS_tgkill, getpid(), other->native_thread_id, PythonRuntime::interrupt_signal());
+    }
+    if (!others) break;
+    // CPython tells nobody outside when a thread state goes: look again, ever less often.
+    ScopedDetach detached;
+    absl::SleepFor(pause);
+    pause = std::min(2 * pause, absl::Milliseconds(200));
+  }
+  ending_threads_ = false;
+}
+
+// ---- any thread -----------------------------------------------------------------------------------------------------
+
+InterpreterInfo InterpreterWorker::info() const {
+  InterpreterInfo info;
+  info.name = name_;
+  info.create_time = create_time_;
+  info.completed_count = completed_.load(std::memory_order_relaxed);
+  std::lock_guard lock(mu_);
+  info.state = state_;
+  info.pending_count = static_cast<int64_t>(queue_.waiting()) + (running_ ? 1 : 0);
+  info.thread_id = native_thread_id_;
+  info.cpu_time = thread_.joinable() && native_thread_id_ != 0 ? CpuTime(cpu_clock_) : final_cpu_time_;
+  return info;
+}
+
+absl::Status InterpreterWorker::ClosingError() const {
+  return channels::MakeError(absl::StatusCode::kFailedPrecondition, "INTERPRETER_CLOSING",
+                             absl::StrCat("interpreter '", name_, "' is closing and takes no more work"),
+                             {{"interpreter", name_}});
+}
+
+absl::Status InterpreterWorker::Submit(std::shared_ptr<Work> work) {
+  if (const auto* exec = std::get_if<ExecRequest>(&work->request()); exec && exec->source.size() > kMaxSourceBytes) {
+    return channels::MakeError(
+        absl::StatusCode::kInvalidArgument, "SOURCE_TOO_LARGE",
+        absl::StrCat("the source has ", exec->source.size(), " bytes, ", kMaxSourceBytes, " are allowed"),
+        {{"bytes", absl::StrCat(exec->source.size())}, {"limit", absl::StrCat(kMaxSourceBytes)}});
+  }
+  switch (queue_.Push(std::move(work))) {
+    case WorkQueue::PushResult::kPushed:
+      return absl::OkStatus();
+    case WorkQueue::PushResult::kClosed:
+      return ClosingError();
+    case WorkQueue::PushResult::kFull:
+      break;
+  }
+  return channels::MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL",
+                             absl::StrCat("interpreter '", name_, "' has ", config_.queue_limit,
+                                          " pieces of work waiting already; try again later"),
+                             {{"interpreter", name_}, {"limit", absl::StrCat(config_.queue_limit)}});
+}
+
+void InterpreterWorker::Cancel(const std::shared_ptr<Work>& work) {
+  auto expected = Work::Phase::kQueued;
+  if (work->phase_.compare_exchange_strong(expected, Work::Phase::kDone, std::memory_order_acq_rel)) {
+    work->Done(CancelledError());
+    return;
+  }
+  if (expected != Work::Phase::kRunning) return;
+  work->cancelled_.store(true, std::memory_order_release);
+  {
+    std::lock_guard lock(mu_);
+    if (running_ != work) return;  // at its very end, or not yet at its beginning: RunWork sees cancelled_
+  }
+  output_->Discard();
+  KeepInterrupting(work, kFirstPause);
+}
+
+bool InterpreterWorker::Interrupt() {
+  std::shared_ptr<Work> running;
+  {
+    std::lock_guard lock(mu_);
+    if (!running_) return false;
+    interrupt_requested_ = true;
+    Kick();
+  }
+  return true;
+}
+
+void InterpreterWorker::Kick() {
+  if (interpreter_state_ == nullptr) return;
+  _PyEval_AddPendingCall(interpreter_state_, &OnPendingCall, this, 0);
+  // The interpreter lives, so its thread does.
+  pthread_kill(thread_.native_handle(), PythonRuntime::interrupt_signal());
+}
+
+void InterpreterWorker::KeepInterrupting(std::shared_ptr<Work> work, absl::Duration pause) {
+  {
+    std::lock_guard lock(mu_);
+    const bool matters = work ? running_ == work : (running_ != nullptr || ending_);
+    if (!matters) return;
+    interrupt_requested_ = true;
+    Kick();
+  }
+  host_->timers.Schedule(absl::Now() + pause, [self = shared_from_this(), work = std::move(work), pause]() mutable {
+    self->KeepInterrupting(std::move(work), std::min(2 * pause, kLongestPause));
+  });
+}
+
+void InterpreterWorker::ResumeOutput() { output_->Resume(); }
+
+void InterpreterWorker::DropWaitingWork() {
+  for (const std::shared_ptr<Work>& work : queue_.Close()) {
+    auto expected = Work::Phase::kQueued;
+    if (work->phase_.compare_exchange_strong(expected, Work::Phase::kDone, std::memory_order_acq_rel)) {
+      work->Done(ClosingError());
+    }
+  }
+}
+
+void InterpreterWorker::Close(absl::Duration grace, absl::AnyInvocable<void(State) &&> done) {
+  absl::Time deadline = absl::Now() + grace;
+  {
+    std::unique_lock lock(mu_);
+    if (state_ == State::kClosed || state_ == State::kFailed || state_ == State::kStuck) {
+      State state = state_;
+      lock.unlock();
+      std::move(done)(state);
+      return;
+    }
+    close_callbacks_.push_back(std::move(done));
+    state_ = State::kClosing;
+    closing_ = true;
+    if (deadline >= close_deadline_) return;
+    close_deadline_ = deadline;
+  }
+  DropWaitingWork();
+  host_->timers.Schedule(deadline, [self = shared_from_this()] { self->EnforceClose(); });
+  host_->timers.Schedule(deadline + kStuckAfter, [self = shared_from_this()] { self->GiveUp(); });
+}
+
+void InterpreterWorker::EnforceClose() {
+  std::shared_ptr<Work> running;
+  {
+    std::lock_guard lock(mu_);
+    if (state_ != State::kClosing) return;
+    running = running_;
+  }
+  if (running) output_->Resume();  // a receiver that reads no more must not hold up the end
+  KeepInterrupting(nullptr, kFirstPause);
+}
+
+void InterpreterWorker::GiveUp() {
+  std::shared_ptr<Work> running;
+  absl::AnyInvocable<void(State) &&> ended;
+  std::vector<absl::AnyInvocable<void(State) &&>> callbacks;
+  {
+    std::lock_guard lock(mu_);
+    if (state_ != State::kClosing) return;
+    state_ = State::kStuck;
+    running = running_;
+    ended = std::move(observer_.ended);
+    callbacks.swap(close_callbacks_);
+  }
+  output_->Discard();
+  if (running) {
+    auto expected = Work::Phase::kRunning;
+    if (running->phase_.compare_exchange_strong(expected, Work::Phase::kDone, std::memory_order_acq_rel)) {
+      running->Done(ClosingError());
+    }
+  }
+  std::move(ended)(State::kStuck);
+  for (auto& callback : callbacks) std::move(callback)(State::kStuck);
+}
+
+void InterpreterWorker::Reap() {
+  absl::AnyInvocable<void(State) &&> ended;
+  std::vector<absl::AnyInvocable<void(State) &&>> callbacks;
+  std::vector<std::shared_ptr<StackRequest>> requests;
+  std::thread thread;
+  State state;
+  {
+    std::lock_guard lock(mu_);
+    final_cpu_time_ = CpuTime(cpu_clock_);
+    thread = std::move(thread_);
+  }
+  thread.join();
+  output_->Close();
+  DropWaitingWork();
+  {
+    std::lock_guard lock(mu_);
+    // Stuck, and then it ended after all: those who asked know it as stuck.
+    if (state_ != State::kStuck) state_ = failure_.ok() ? State::kClosed : State::kFailed;
+    state = state_;
+    ended = std::move(observer_.ended);
+    callbacks.swap(close_callbacks_);
+    requests.swap(stack_requests_);
+  }
+  if (ended) std::move(ended)(state);
+  for (auto& callback : callbacks) std::move(callback)(state);
+  for (auto& request : requests) request->Answer("(the interpreter has ended)\n");
+}
+
+LogChunk InterpreterWorker::ReadLog(uint64_t* cursor, size_t max_bytes) { return output_->ReadLog(cursor, max_bytes); }
+
+int64_t InterpreterWorker::ListenToLog(absl::AnyInvocable<void()> listener) {
+  return output_->Listen(std::move(listener));
+}
+
+void InterpreterWorker::StopListening(int64_t id) { output_->StopListening(id); }
+
+void InterpreterWorker::DumpStacks(absl::AnyInvocable<void(std::string) &&> done) {
+  auto request = std::make_shared<StackRequest>();
+  request->done = std::move(done);
+  {
+    std::lock_guard lock(mu_);
+    if (interpreter_state_ != nullptr) {
+      stack_requests_.push_back(request);
+      stacks_wanted_ = true;
+      _PyEval_AddPendingCall(interpreter_state_, &OnPendingCall, this, 0);
+    }
+  }
+  queue_.event().NotifyAll();
+  host_->timers.Schedule(absl::Now() + kStackTimeout, [request] {
+    request->Answer("(no answer: it is blocked in C code, is being made or has ended)\n");
+  });
+}
+
+}  // namespace interpd::interp

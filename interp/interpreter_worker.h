@@ -1,0 +1,133 @@
+// InterpreterWorker: the thread that isolates itself, makes one interpreter, runs its work and ends it.
+//
+// Who includes this: interpreter_registry. Everybody else sees the interface Interpreter.
+//
+// Life: CREATING -> ACTIVE <-> RUNNING -> CLOSING -> CLOSED, or CREATING -> FAILED, or CLOSING -> STUCK. The thread
+// touches no file descriptor of the daemon once it is isolated; what must happen in the daemon's fd table (closing
+// pipes, joining) it leaves to the timer thread.
+#ifndef INTERPD_INTERP_INTERPRETER_WORKER_H_
+#define INTERPD_INTERP_INTERPRETER_WORKER_H_
+
+#include "interp/python_api.h"
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <semaphore>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "interp/interpreter.h"
+#include "interp/output_capture.h"
+#include "interp/python_executor.h"
+#include "interp/subinterpreter.h"
+#include "interp/timer_thread.h"
+#include "interp/work_queue.h"
+
+namespace interpd::interp {
+
+// Past its grace period a closing interpreter has this long to end before it is given up as STUCK.
+inline constexpr absl::Duration kStuckAfter = absl::Seconds(5);
+
+// What all workers share. Outlives them.
+struct HostServices {
+  explicit HostServices(EncodeLimits limits_in);
+
+  const EncodeLimits limits;
+  OutputPump pump;
+  TimerThread timers;
+  // More at once would only compete for the cores.
+  std::counting_semaphore<> creating;
+};
+
+class InterpreterWorker : public Interpreter, public std::enable_shared_from_this<InterpreterWorker> {
+ public:
+  // Called once each, under the rules of Work::Done.
+  struct Observer {
+    absl::AnyInvocable<void(absl::Status) &&> made;  // OK, or why it FAILED
+    absl::AnyInvocable<void(State) &&> ended;        // CLOSED, FAILED or STUCK, before the callbacks of Close
+  };
+
+  InterpreterWorker(std::string name, InterpreterConfig config, HostServices* host, Observer observer);
+  ~InterpreterWorker() override;
+
+  // Starts the thread, which keeps the object alive. Call once.
+  absl::Status Start();
+
+  const std::string& name() const override { return name_; }
+  const InterpreterConfig& config() const override { return config_; }
+  InterpreterInfo info() const override;
+  absl::Status Submit(std::shared_ptr<Work> work) override;
+  void Cancel(const std::shared_ptr<Work>& work) override;
+  bool Interrupt() override;
+  void ResumeOutput() override;
+  void Close(absl::Duration grace, absl::AnyInvocable<void(State) &&> done) override;
+  LogChunk ReadLog(uint64_t* cursor, size_t max_bytes) override;
+  int64_t ListenToLog(absl::AnyInvocable<void()> listener) override;
+  void StopListening(int64_t id) override;
+  void DumpStacks(absl::AnyInvocable<void(std::string) &&> done) override;
+
+ private:
+  struct StackRequest;
+
+  // ---- on the interpreter's thread ----
+  void ThreadMain();
+  absl::Status Make();
+  void Serve();
+  void RunWork(std::shared_ptr<Work> work);
+  void AnswerStackRequests();
+  void EndInterpreter();
+  void EndThreads();
+  static int OnPendingCall(void* worker);
+
+  // ---- on any thread ----
+  absl::Status ClosingError() const;
+  void DropWaitingWork();
+  // Requires mu_. Makes the interpreter's thread see `interrupt_requested_` soon, even from a blocking wait.
+  void Kick();
+  // Interrupts `work`, or with null whatever runs, again until it has ended.
+  void KeepInterrupting(std::shared_ptr<Work> work, absl::Duration pause);
+  void EnforceClose();
+  void GiveUp();
+  // On the timer thread, once the interpreter's thread is at its end.
+  void Reap();
+
+  const std::string name_;
+  const InterpreterConfig config_;
+  HostServices* const host_;
+  const absl::Time create_time_;
+
+  WorkQueue queue_;
+  std::shared_ptr<OutputCapture> output_;  // set before Start returns
+  std::atomic<int64_t> completed_{0};
+  std::atomic<bool> closing_{false};
+  std::atomic<bool> interrupt_requested_{false};
+  std::atomic<bool> ending_threads_{false};
+  std::atomic<bool> stacks_wanted_{false};
+
+  // The interpreter's thread alone.
+  OutputProbes probes_;
+  std::optional<SubInterpreter> interpreter_;
+  std::optional<PythonExecutor> executor_;
+
+  mutable std::mutex mu_;
+  Observer observer_;
+  State state_ = State::kCreating;
+  absl::Status failure_;
+  std::thread thread_;
+  int64_t native_thread_id_ = 0;
+  clockid_t cpu_clock_ = 0;
+  absl::Duration final_cpu_time_;
+  PyInterpreterState* interpreter_state_ = nullptr;  // while it may be kicked
+  std::shared_ptr<Work> running_;
+  bool ending_ = false;                              // runs atexit functions and ends threads
+  absl::Time close_deadline_ = absl::InfiniteFuture();
+  std::vector<absl::AnyInvocable<void(State) &&>> close_callbacks_;
+  std::vector<std::shared_ptr<StackRequest>> stack_requests_;
+};
+
+}  // namespace interpd::interp
+
+#endif  // INTERPD_INTERP_INTERPRETER_WORKER_H_

@@ -1,0 +1,84 @@
+#include "interp/python_runtime.h"
+
+#include "interp/python_api.h"
+
+#include <csignal>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "interp/hosted_source.h"
+#include "interp/py_ref.h"
+
+namespace interpd::interp {
+namespace {
+
+// Where hosted code finds the interpreter that it may start as a child, and CPython its standard library.
+constexpr char kExecutable[] = "/usr/bin/python3.14";
+
+struct State {
+  PyThreadState* main_thread_state = nullptr;
+  std::string version;
+  std::string hosted_code;
+};
+
+State& state() {
+  static State* state = new State;
+  return *state;
+}
+
+absl::Status Error(const PyStatus& status) {
+  return absl::InternalError(absl::StrCat("CPython did not start: ", status.func ? status.func : "", ": ",
+                                          status.err_msg ? status.err_msg : "unknown error"));
+}
+
+absl::Status CompileHostedSource() {
+  PyRef code = PyRef::Steal(Py_CompileString(kHostedSource, "<interpd>", Py_file_input));
+  PyRef bytes = code ? PyRef::Steal(PyMarshal_WriteObjectToString(code.get(), Py_MARSHAL_VERSION)) : PyRef();
+  if (!bytes) {
+    PyErr_Print();
+    return absl::InternalError("the host's own Python code does not compile");
+  }
+  state().hosted_code.assign(PyBytes_AS_STRING(bytes.get()), static_cast<size_t>(PyBytes_GET_SIZE(bytes.get())));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status PythonRuntime::Start() {
+  struct sigaction action;
+  std::memset(&action, 0, sizeof(action));
+  action.sa_handler = [](int) {};  // no SA_RESTART: the point is that system calls return
+  sigaction(interrupt_signal(), &action, nullptr);
+
+  PyPreConfig pre;
+  PyPreConfig_InitIsolatedConfig(&pre);
+  pre.utf8_mode = 1;
+  PyStatus status = Py_PreInitialize(&pre);
+  if (PyStatus_Exception(status)) return Error(status);
+
+  PyConfig config;
+  PyConfig_InitIsolatedConfig(&config);
+  config.site_import = 0;
+  config.install_signal_handlers = 0;
+  status = PyConfig_SetBytesString(&config, &config.executable, kExecutable);
+  if (!PyStatus_Exception(status)) status = PyConfig_SetBytesString(&config, &config.program_name, kExecutable);
+  if (!PyStatus_Exception(status)) status = Py_InitializeFromConfig(&config);
+  PyConfig_Clear(&config);
+  if (PyStatus_Exception(status)) return Error(status);
+
+  state().version = Py_GetVersion();
+  absl::Status compiled = CompileHostedSource();
+  state().main_thread_state = PyEval_SaveThread();
+  return compiled;
+}
+
+void PythonRuntime::Finish() {
+  PyEval_RestoreThread(state().main_thread_state);
+  Py_FinalizeEx();
+}
+
+const std::string& PythonRuntime::version() { return state().version; }
+const std::string& PythonRuntime::hosted_code() { return state().hosted_code; }
+int PythonRuntime::interrupt_signal() { return SIGRTMIN + 5; }
+
+}  // namespace interpd::interp

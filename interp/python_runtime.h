@@ -1,0 +1,34 @@
+// PythonRuntime: CPython as a whole, once in a process.
+//
+// Who includes this: interpreter_registry, which owns it, and subinterpreter.
+#ifndef INTERPD_INTERP_PYTHON_RUNTIME_H_
+#define INTERPD_INTERP_PYTHON_RUNTIME_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace interpd::interp {
+
+class PythonRuntime {
+ public:
+  // Starts CPython: isolated from the environment and the user's directories, in UTF-8 mode, without `site`, without
+  // signal handlers. Leaves the calling thread detached. Call on the process's main thread, once.
+  static absl::Status Start();
+
+  // Ends CPython. Requires: all sub-interpreters have ended. Same thread as Start.
+  static void Finish();
+
+  // sys.version.
+  static const std::string& version();
+
+  // The compiled form (marshal) of the Python side of the host, interp/hosted.py.
+  static const std::string& hosted_code();
+
+  // The signal that makes a blocked system call of a thread return with EINTR. Its handler does nothing.
+  static int interrupt_signal();
+};
+
+}  // namespace interpd::interp
+
+#endif  // INTERPD_INTERP_PYTHON_RUNTIME_H_

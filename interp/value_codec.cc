@@ -1,0 +1,267 @@
+#include "interp/value_codec.h"
+
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "channels/error.h"
+
+namespace interpd::interp {
+namespace {
+
+using channels::Kind;
+using channels::Node;
+using channels::Value;
+using channels::ValueBuilder;
+using channels::ValueReader;
+
+// ---- PyObject -> Value ------------------------------------------------------------------------------------------------
+
+// Writes one object tree. Fails once; the path to the culprit is put together while the recursion unwinds.
+class Encoder {
+ public:
+  explicit Encoder(const EncodeLimits& limits) : limits_(limits) {}
+
+  absl::StatusOr<Value> Run(PyObject* object) {
+    if (Write(object)) return std::move(builder_).Finish();
+    std::string where = path_.empty() ? "the value" : absl::StrCat("the element at ", path_);
+    return channels::MakeError(absl::StatusCode::kFailedPrecondition, "VALUE_NOT_SHAREABLE",
+                               absl::StrCat(where, " cannot cross interpreters: ", problem_),
+                               {{"path", path_}, {"type", type_}});
+  }
+
+ private:
+  bool Fail(PyObject* culprit, std::string problem) {
+    PyErr_Clear();
+    type_ = Py_TYPE(culprit)->tp_name;
+    problem_ = std::move(problem);
+    return false;
+  }
+
+  bool Write(PyObject* object) {
+    if (object == Py_None) return builder_.None(), true;
+    if (PyLong_Check(object)) return WriteInt(object);
+    if (PyUnicode_Check(object)) return WriteStr(object);
+    if (PyFloat_Check(object)) return builder_.Float(PyFloat_AS_DOUBLE(object)), true;
+    if (PyBytes_Check(object)) {
+      size_t size = static_cast<size_t>(PyBytes_GET_SIZE(object));
+      if (!Fits(object, size)) return false;
+      return builder_.Bytes({PyBytes_AS_STRING(object), size}), true;
+    }
+    if (PyTuple_Check(object) || PyList_Check(object)) return WriteContainer(object, &Encoder::WriteSequence);
+    if (PyDict_Check(object)) return WriteContainer(object, &Encoder::WriteDict);
+    if (PyAnySet_Check(object)) return WriteContainer(object, &Encoder::WriteSet);
+    if (PyComplex_Check(object)) {
+      builder_.Complex(PyComplex_RealAsDouble(object), PyComplex_ImagAsDouble(object));
+      return true;
+    }
+    return Fail(object, absl::StrCat("a ", Py_TYPE(object)->tp_name, " is not shareable (shareable are None, bool, int, ",
+                                     "float, complex, str, bytes, tuple, list, set, frozenset and dict)"));
+  }
+
+  // Whether `bytes` more are within the limit.
+  bool Fits(PyObject* object, size_t bytes) {
+    if (builder_.size() + bytes <= limits_.max_bytes) return true;
+    return Fail(object, absl::StrCat("it is larger than the limit of ", limits_.max_bytes, " bytes"));
+  }
+
+  bool WriteInt(PyObject* object) {
+    if (PyBool_Check(object)) return builder_.Bool(object == Py_True), true;
+    int overflow = 0;
+    long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
+    if (overflow == 0) return builder_.Int(value), true;
+    Py_ssize_t size = PyLong_AsNativeBytes(object, nullptr, 0, Py_ASNATIVEBYTES_LITTLE_ENDIAN);
+    if (size < 0 || !Fits(object, static_cast<size_t>(size))) return Fail(object, "the int is too large");
+    std::string bytes(static_cast<size_t>(size), '\0');
+    PyLong_AsNativeBytes(object, bytes.data(), size, Py_ASNATIVEBYTES_LITTLE_ENDIAN);
+    return builder_.BigInt(bytes), true;
+  }
+
+  bool WriteStr(PyObject* object) {
+    if (!Fits(object, static_cast<size_t>(PyUnicode_GET_LENGTH(object)))) return false;
+    if (PyUnicode_IS_COMPACT_ASCII(object)) {
+      builder_.Text(Kind::kAsciiStr, {reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(object)),
+                                      static_cast<size_t>(PyUnicode_GET_LENGTH(object))});
+      return true;
+    }
+    // Not PyUnicode_AsUTF8AndSize: it would leave a second copy in the object for as long as it lives.
+    Kind kind = Kind::kStr;
+    PyRef utf8 = PyRef::Steal(PyUnicode_AsUTF8String(object));
+    if (!utf8 && PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) {
+      PyErr_Clear();
+      kind = Kind::kSurrogateStr;
+      utf8 = PyRef::Steal(PyUnicode_AsEncodedString(object, "utf-8", "surrogatepass"));
+    }
+    if (!utf8) return Fail(object, "there is not enough memory to copy it");
+    std::string_view text(PyBytes_AS_STRING(utf8.get()), static_cast<size_t>(PyBytes_GET_SIZE(utf8.get())));
+    if (!Fits(object, text.size())) return false;
+    return builder_.Text(kind, text), true;
+  }
+
+  bool WriteContainer(PyObject* object, bool (Encoder::*write)(PyObject*)) {
+    for (PyObject* ancestor : ancestors_) {
+      if (ancestor == object) return Fail(object, absl::StrCat("the ", Py_TYPE(object)->tp_name, " contains itself"));
+    }
+    if (static_cast<int>(ancestors_.size()) >= limits_.max_depth) {
+      return Fail(object, absl::StrCat("it is nested deeper than ", limits_.max_depth, " levels"));
+    }
+    if (!Fits(object, 16)) return false;
+    ancestors_.push_back(object);
+    bool written = (this->*write)(object);
+    ancestors_.pop_back();
+    return written;
+  }
+
+  bool WriteSequence(PyObject* object) {
+    const bool is_tuple = PyTuple_Check(object);
+    Py_ssize_t size = PySequence_Fast_GET_SIZE(object);
+    builder_.Begin(is_tuple ? Kind::kTuple : Kind::kList, static_cast<size_t>(size));
+    for (Py_ssize_t i = 0; i < size; ++i) {
+      if (!Write(PySequence_Fast_GET_ITEM(object, i))) return Below(absl::StrCat("[", i, "]"));
+    }
+    return true;
+  }
+
+  bool WriteSet(PyObject* object) {
+    builder_.Begin(PyFrozenSet_Check(object) ? Kind::kFrozenSet : Kind::kSet,
+                   static_cast<size_t>(PySet_GET_SIZE(object)));
+    PyRef iterator = PyRef::Steal(PySet_Type.tp_iter(object));
+    if (!iterator) return Fail(object, "it cannot be iterated");
+    while (PyRef item = PyRef::Steal(PyIter_Next(iterator.get()))) {
+      if (!Write(item.get())) return Below("{...}");
+    }
+    return true;
+  }
+
+  bool WriteDict(PyObject* object) {
+    builder_.Begin(Kind::kDict, 2 * static_cast<size_t>(PyDict_GET_SIZE(object)));
+    Py_ssize_t position = 0;
+    PyObject* key;
+    PyObject* value;
+    while (PyDict_Next(object, &position, &key, &value)) {
+      if (!Write(key)) return Below(".keys()");
+      if (!Write(value)) return Below(Subscript(key));
+    }
+    return true;
+  }
+
+  bool Below(std::string_view step) {
+    path_.insert(0, step);
+    return false;
+  }
+
+  // "['owner']" or "[7]"; "[...]" for what has no short name.
+  static std::string Subscript(PyObject* key) {
+    if (!PyUnicode_CheckExact(key) && !PyLong_CheckExact(key)) return "[...]";
+    PyRef repr = PyRef::Steal(PyObject_Repr(key));
+    const char* text = repr ? PyUnicode_AsUTF8(repr.get()) : nullptr;
+    PyErr_Clear();
+    if (text == nullptr || std::strlen(text) > 60) return "[...]";
+    return absl::StrCat("[", text, "]");
+  }
+
+  const EncodeLimits& limits_;
+  ValueBuilder builder_;
+  std::vector<PyObject*> ancestors_;  // the containers being written, borrowed
+  std::string path_;
+  std::string problem_;
+  std::string type_;
+};
+
+// ---- Value -> PyObject ------------------------------------------------------------------------------------------------
+
+PyRef DecodeNode(ValueReader& reader);
+
+PyRef DecodeSequence(ValueReader& reader, const Node& node) {
+  const bool is_tuple = node.kind == Kind::kTuple;
+  Py_ssize_t size = static_cast<Py_ssize_t>(node.count);
+  PyRef sequence = PyRef::Steal(is_tuple ? PyTuple_New(size) : PyList_New(size));
+  if (!sequence) return {};
+  for (Py_ssize_t i = 0; i < size; ++i) {
+    PyRef item = DecodeNode(reader);
+    if (!item) return {};
+    if (is_tuple) {
+      PyTuple_SET_ITEM(sequence.get(), i, item.release());
+    } else {
+      PyList_SET_ITEM(sequence.get(), i, item.release());
+    }
+  }
+  return sequence;
+}
+
+PyRef DecodeSet(ValueReader& reader, const Node& node) {
+  PyRef set = PyRef::Steal(node.kind == Kind::kSet ? PySet_New(nullptr) : PyFrozenSet_New(nullptr));
+  if (!set) return {};
+  for (size_t i = 0; i < node.count; ++i) {
+    PyRef item = DecodeNode(reader);
+    // PySet_Add accepts a frozenset that nobody else has seen.
+    if (!item || PySet_Add(set.get(), item.get()) < 0) return {};
+  }
+  return set;
+}
+
+PyRef DecodeDict(ValueReader& reader, const Node& node) {
+  PyRef dict = PyRef::Steal(PyDict_New());
+  if (!dict) return {};
+  for (size_t i = 0; i < node.count; i += 2) {
+    PyRef key = DecodeNode(reader);
+    if (!key) return {};
+    PyRef value = DecodeNode(reader);
+    if (!value || PyDict_SetItem(dict.get(), key.get(), value.get()) < 0) return {};
+  }
+  return dict;
+}
+
+PyRef DecodeNode(ValueReader& reader) {
+  const Node node = reader.Next();
+  const char* bytes = node.bytes.data();
+  const Py_ssize_t size = static_cast<Py_ssize_t>(node.bytes.size());
+  switch (node.kind) {
+    case Kind::kNone:
+      return PyRef::Borrow(Py_None);
+    case Kind::kBool:
+      return PyRef::Borrow(node.bool_value ? Py_True : Py_False);
+    case Kind::kInt:
+      return PyRef::Steal(PyLong_FromLongLong(node.int_value));
+    case Kind::kBigInt:
+      return PyRef::Steal(PyLong_FromNativeBytes(bytes, node.bytes.size(), Py_ASNATIVEBYTES_LITTLE_ENDIAN));
+    case Kind::kFloat:
+      return PyRef::Steal(PyFloat_FromDouble(node.real));
+    case Kind::kComplex:
+      return PyRef::Steal(PyComplex_FromDoubles(node.real, node.imag));
+    case Kind::kAsciiStr: {
+      PyRef text = PyRef::Steal(PyUnicode_New(size, 127));
+      if (text && size != 0) std::memcpy(PyUnicode_1BYTE_DATA(text.get()), bytes, node.bytes.size());
+      return text;
+    }
+    case Kind::kStr:
+      return PyRef::Steal(PyUnicode_DecodeUTF8(bytes, size, "strict"));
+    case Kind::kSurrogateStr:
+      return PyRef::Steal(PyUnicode_DecodeUTF8(bytes, size, "surrogatepass"));
+    case Kind::kBytes:
+      return PyRef::Steal(PyBytes_FromStringAndSize(bytes, size));
+    case Kind::kTuple:
+    case Kind::kList:
+      return DecodeSequence(reader, node);
+    case Kind::kSet:
+    case Kind::kFrozenSet:
+      return DecodeSet(reader, node);
+    case Kind::kDict:
+      return DecodeDict(reader, node);
+  }
+  PyErr_SetString(PyExc_SystemError, "damaged value");
+  return {};
+}
+
+}  // namespace
+
+absl::StatusOr<Value> Encode(PyObject* object, const EncodeLimits& limits) { return Encoder(limits).Run(object); }
+
+PyRef Decode(const Value& value) {
+  ValueReader reader(value);
+  return DecodeNode(reader);
+}
+
+}  // namespace interpd::interp

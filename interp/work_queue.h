@@ -1,0 +1,127 @@
+// WorkQueue: the mailbox of one interpreter. Many threads push, the interpreter's thread pops, first come first served.
+//
+// Who includes this: interpreter_worker.
+//
+// Pushing is lock-free: one compare-and-swap on a stack whose nodes are the Works themselves. Popping takes the whole
+// stack at once and turns it round. A lock guards what was taken, so that Close may be called by another thread than
+// the consumer when the consumer is stuck; the consumer alone takes it otherwise.
+//
+// Invariants:
+//  1. head_ is null, a Work that nobody has taken (older ones linked below by next_), or kClosed for ever.
+//  2. taken_ lists, oldest first, Works that are older than all that hang on head_.
+//  3. waiting_ is at least the number of Works in head_ and taken_, and never over the limit plus pushes under way.
+//  4. A Work in the queue keeps itself alive by keep_alive_.
+#ifndef INTERPD_INTERP_WORK_QUEUE_H_
+#define INTERPD_INTERP_WORK_QUEUE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "channels/event_count.h"
+#include "interp/work.h"
+
+namespace interpd::interp {
+
+class WorkQueue {
+ public:
+  enum class PushResult { kPushed, kFull, kClosed };
+
+  explicit WorkQueue(size_t limit) : limit_(limit) {}
+  ~WorkQueue() { Close(); }
+
+  // Wakes the consumer. Memory ordering: what the caller wrote before is visible to who pops the work.
+  PushResult Push(std::shared_ptr<Work> work) {
+    // relaxed: a count, it publishes nothing.
+    if (waiting_.fetch_add(1, std::memory_order_relaxed) >= limit_) {
+      waiting_.fetch_sub(1, std::memory_order_relaxed);
+      return PushResult::kFull;
+    }
+    Work* node = work.get();
+    node->keep_alive_ = std::move(work);
+    Work* head = head_.load(std::memory_order_relaxed);  // relaxed: the exchange below checks it
+    do {
+      if (head == closed()) {
+        waiting_.fetch_sub(1, std::memory_order_relaxed);
+        node->keep_alive_.reset();
+        return PushResult::kClosed;
+      }
+      node->next_ = head;
+      // release: publishes the node to the acquire in Take.
+    } while (!head_.compare_exchange_weak(head, node, std::memory_order_release, std::memory_order_relaxed));
+    event_.NotifyAll();
+    return PushResult::kPushed;
+  }
+
+  // The oldest work, or null. Consumer only.
+  std::shared_ptr<Work> Pop() {
+    std::lock_guard lock(mu_);
+    if (taken_ == nullptr) Take(nullptr);
+    if (taken_ == nullptr) return nullptr;
+    Work* node = std::exchange(taken_, taken_->next_);
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
+    return std::move(node->keep_alive_);
+  }
+
+  // Whether Pop would find something. Consumer only.
+  bool HasWork() const {
+    Work* head = head_.load(std::memory_order_relaxed);
+    return (head != nullptr && head != closed()) || taken_ != nullptr;
+  }
+
+  // Refuses pushes from now on and hands out what waits, oldest first. Any thread, also again.
+  std::vector<std::shared_ptr<Work>> Close() {
+    std::vector<std::shared_ptr<Work>> rest;
+    std::lock_guard lock(mu_);
+    for (bool newer : {false, true}) {
+      if (newer) Take(closed());
+      while (taken_ != nullptr) {
+        Work* node = std::exchange(taken_, taken_->next_);
+        waiting_.fetch_sub(1, std::memory_order_relaxed);
+        rest.push_back(std::move(node->keep_alive_));
+      }
+    }
+    event_.NotifyAll();
+    return rest;
+  }
+
+  size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
+
+  // What the consumer sleeps on; others notify it for reasons of their own.
+  channels::EventCount& event() { return event_; }
+
+ private:
+  // Not a Work: an address that no Work can have.
+  Work* closed() const { return reinterpret_cast<Work*>(const_cast<WorkQueue*>(this)); }
+
+  // Moves what hangs on head_ to taken_, leaving `successor` there. Requires mu_ and an empty taken_.
+  void Take(Work* successor) {
+    if (successor == nullptr) {
+      Work* head = head_.load(std::memory_order_relaxed);  // relaxed: only whether to try
+      if (head == nullptr || head == closed()) return;
+    }
+    // acquire: pairs with the release in Push.
+    Work* newest = head_.exchange(successor, std::memory_order_acquire);
+    if (newest == closed()) return;
+    while (newest != nullptr) {
+      Work* older = newest->next_;
+      newest->next_ = taken_;
+      taken_ = newest;
+      newest = older;
+    }
+  }
+
+  const size_t limit_;
+  alignas(64) std::atomic<Work*> head_{nullptr};  // written by pushers
+  std::atomic<size_t> waiting_{0};
+  channels::EventCount event_;
+  alignas(64) std::mutex mu_;  // the consumer's
+  Work* taken_ = nullptr;
+};
+
+}  // namespace interpd::interp
+
+#endif  // INTERPD_INTERP_WORK_QUEUE_H_

@@ -1,0 +1,152 @@
+// Interrupt and Cancel: running code, blocked code, code that resists, waiting work.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "channels/error.h"
+#include "tests/testing/host.h"
+
+namespace interpd {
+namespace {
+
+using testing::RecordedWork;
+using testing::TestInterpreter;
+
+// Starts code that says when it has begun.
+class StartedWork : public RecordedWork {
+ public:
+  using RecordedWork::RecordedWork;
+  bool Output(interp::Stream stream, std::string_view data) override {
+    RecordedWork::Output(stream, data);
+    if (!begun_.HasBeenNotified()) begun_.Notify();
+    return true;
+  }
+  void WaitUntilBegun() { begun_.WaitForNotification(); }
+
+ private:
+  absl::Notification begun_;
+};
+
+std::shared_ptr<StartedWork> Begin(TestInterpreter& interpreter, const std::string& source) {
+  auto work = std::make_shared<StartedWork>(interp::ExecRequest{.source = "print('begun')\n" + source});
+  EXPECT_TRUE(interpreter->Submit(work).ok());
+  work->WaitUntilBegun();
+  return work;
+}
+
+class InterruptTest : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(InterruptTest, InterruptIsKeyboardInterrupt) {
+  TestInterpreter interpreter;
+  auto work = Begin(interpreter, GetParam());
+  // The code may be anywhere between its first line and its wait: as Ctrl-C, it may take more than one.
+  while (!work->WaitFor(absl::Milliseconds(50))) interpreter->Interrupt();
+  ASSERT_TRUE(work->result().ok()) << work->result().status();
+  auto& result = std::get<interp::ExecResult>(work->result()->value);
+  ASSERT_NE(result.exception, nullptr);
+  EXPECT_EQ(result.exception->type, "KeyboardInterrupt");
+  EXPECT_EQ(interpreter.Exec("print('alive')").out, "alive\n");
+}
+
+TEST_P(InterruptTest, CancelEndsItAsCancelled) {
+  TestInterpreter interpreter;
+  auto work = Begin(interpreter, GetParam());
+  interpreter->Cancel(work);
+  EXPECT_EQ(work->result().status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(interpreter.Exec("print('alive')").out, "alive\n");
+}
+
+INSTANTIATE_TEST_SUITE_P(Code, InterruptTest,
+                         ::testing::Values("while True: pass", "import time; time.sleep(1000)",
+                                           "import threading; threading.Event().wait()",
+                                           "import queue; queue.Queue().get()",
+                                           "import threading; t = threading.Thread(target=threading.Event().wait, "
+                                           "args=(3,)); t.start(); t.join()",
+                                           "while True: print('flood' * 1000)",
+                                           "import asyncio; asyncio.run(asyncio.sleep(1000))"));
+
+TEST(CancelTest, CodeThatCatchesIsInterruptedAgain) {
+  TestInterpreter interpreter;
+  auto work = Begin(interpreter, R"(
+n = 0
+while n < 3:
+    try:
+        while True: pass
+    except KeyboardInterrupt:
+        n += 1
+)");
+  interpreter->Cancel(work);
+  EXPECT_EQ(work->result().status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(interpreter.Exec("print(n)").out, "3\n");
+}
+
+TEST(CancelTest, WaitingWorkIsDropped) {
+  TestInterpreter interpreter;
+  auto running = Begin(interpreter, "import time; time.sleep(1000)");
+  auto waiting = interpreter.Start("print('never')");
+  interpreter->Cancel(waiting);
+  EXPECT_EQ(waiting->result().status().code(), absl::StatusCode::kCancelled);
+  interpreter->Cancel(running);
+  running->result();
+  EXPECT_EQ(interpreter.Exec("print('next')").out, "next\n");
+  EXPECT_EQ(waiting->out(), "");
+}
+
+TEST(CancelTest, NeverHitsTheNextWork) {
+  TestInterpreter interpreter;
+  for (int i = 0; i < 300; ++i) {
+    auto work = interpreter.Start("x = sum(range(100))");
+    interpreter->Cancel(work);
+    work->result();
+    auto next = interpreter.Exec("y = sum(range(2000))");
+    ASSERT_TRUE(next.status.ok());
+    ASSERT_EQ(next.result.exception, nullptr) << i << next.result.exception->formatted;
+  }
+}
+
+TEST(CancelTest, CoroutineCall) {
+  TestInterpreter interpreter;
+  interpreter.Exec(R"(
+import asyncio
+async def forever():
+    print('begun')
+    while True: await asyncio.sleep(0.01)
+async def count(): return len(asyncio.all_tasks())
+)");
+  auto work = std::make_shared<StartedWork>(interp::CallRequest{.target = "forever"});
+  ASSERT_TRUE(interpreter->Submit(work).ok());
+  work->WaitUntilBegun();
+  interpreter->Cancel(work);
+  EXPECT_EQ(work->result().status().code(), absl::StatusCode::kCancelled);
+  // Nothing of it goes on on the loop.
+  EXPECT_EQ(interpreter.Call("count")->value, channels::Value::Int(1));
+}
+
+TEST(InterruptIdleTest, NothingHappens) {
+  TestInterpreter interpreter;
+  EXPECT_FALSE(interpreter->Interrupt());
+  EXPECT_EQ(interpreter.Exec("print('fine')").out, "fine\n");
+}
+
+TEST(StacksTest, OfRunningAndIdle) {
+  TestInterpreter interpreter;
+  auto dump = [&] {
+    absl::Notification answered;
+    std::string text;
+    interpreter->DumpStacks([&](std::string result) {
+      text = std::move(result);
+      answered.Notify();
+    });
+    answered.WaitForNotification();
+    return text;
+  };
+  auto work = Begin(interpreter, "def busy():\n  while True: pass\nbusy()");
+  EXPECT_THAT(dump(), ::testing::HasSubstr("in busy"));
+  interpreter->Cancel(work);
+  work->result();
+  EXPECT_THAT(dump(), ::testing::Not(::testing::HasSubstr("no answer")));
+}
+
+}  // namespace
+}  // namespace interpd
