@@ -1,11 +1,11 @@
 """Counts the tokens of Python source files: the work of the quickstart, and an example of code hosted by interpd.
 
-Three functions are meant for `call`; they take and return plain values:
+Its functions are meant for `call`; they take and return plain values:
 
-    corpus()                   every source file of the installed standard library
-    census(paths)              [["name", 1234], ...] of one list of files, and how many tokens there were
-    census_in_threads(paths, threads)
-                               the same by threads of this one interpreter
+    corpus()                            every source file of the installed standard library
+    census(paths)                       how often each token stands in some files
+    census_in_threads(paths, threads)   the same, by threads of this one interpreter
+    top_of_share(share, shares)         the top tokens of every shares-th file: for calls by hand
 
 It is also a program of its own: python3 token_census.py [DIRECTORY]
 """
@@ -71,6 +71,11 @@ def merge(parts: list[dict]) -> dict:
 def top(answer: dict, n: int = 10) -> list[list]:
     """The `n` most frequent tokens of an answer, as [[token, count], ...]."""
     return [[token, count] for token, count in collections.Counter(answer["counts"]).most_common(n)]
+
+
+def top_of_share(share: int, shares: int, n: int = 10) -> list[list]:
+    """The `n` most frequent tokens of share number `share` (from 1) of the corpus dealt out to `shares`."""
+    return top(census(corpus()[share - 1 :: shares]), n)
 
 
 def main() -> None:

@@ -1,0 +1,49 @@
+// DaemonProcess: a daemon of one's own, on a private socket in a temporary directory.
+//
+// Who includes this: the quickstart. It is an example of how a program starts interpd for itself.
+#ifndef INTERPD_EXAMPLES_DAEMON_PROCESS_H_
+#define INTERPD_EXAMPLES_DAEMON_PROCESS_H_
+
+#include <sys/types.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace interpd::examples {
+
+// Thread safety: none; use it from one thread.
+class DaemonProcess {
+ public:
+  // Runs the daemon `binary`. Call it before the process has other threads.
+  static absl::StatusOr<std::unique_ptr<DaemonProcess>> Start(const std::string& binary);
+
+  // Kills it if Stop was not called, and removes the directory.
+  ~DaemonProcess();
+
+  DaemonProcess(const DaemonProcess&) = delete;
+  DaemonProcess& operator=(const DaemonProcess&) = delete;
+
+  // "unix:PATH"
+  const std::string& address() const { return address_; }
+
+  // What it has logged so far.
+  std::string Log() const;
+
+  // Asks it to end (SIGTERM) and waits. An error unless it ended with exit code 0.
+  absl::Status Stop();
+
+ private:
+  explicit DaemonProcess(std::string directory);
+
+  const std::string directory_;
+  const std::string log_file_;
+  const std::string address_;
+  pid_t pid_ = -1;
+};
+
+}  // namespace interpd::examples
+
+#endif  // INTERPD_EXAMPLES_DAEMON_PROCESS_H_
