@@ -88,16 +88,12 @@ std::string ExplainUnixFailure(const std::string& path) {
   int error = connect(fd, reinterpret_cast<const sockaddr*>(&name), sizeof(name)) == 0 ? 0 : errno;
   close(fd);
   switch (error) {
-    case 0:
-      return "";
-    case ENOENT:
-      return absl::StrCat("there is no socket; start one with `interpd --listen unix:", path, "`");
+    case 0: return "";
+    case ENOENT: return absl::StrCat("there is no socket; start one with `interpd --listen unix:", path, "`");
     case ECONNREFUSED:
       return absl::StrCat("nobody listens there any more; start one with `interpd --listen unix:", path, "`");
-    case EACCES:
-      return "permission denied: the socket belongs to another user";
-    default:
-      return std::strerror(error);
+    case EACCES: return "permission denied: the socket belongs to another user";
+    default: return std::strerror(error);
   }
 }
 

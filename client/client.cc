@@ -126,35 +126,30 @@ class AsyncUnary : public CompletionTag {
   std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> reader_;
 };
 
-// An Exec in flight: starts, reads until the stream ends, finishes; deletes itself after its callback.
-class AsyncExec : public CompletionTag {
+// An RPC in flight that is answered by a stream: starts, reads until the stream ends, finishes; deletes itself then.
+template <typename Response>
+class AsyncStream : public CompletionTag {
  public:
-  AsyncExec(v1::Interpreters::Stub& stub, grpc::CompletionQueue* queue, const v1::ExecRequest& request,
-            std::function<void(const v1::Output&)> on_output, Client::Callback<v1::ExecResult> callback,
-            const RpcOptions& options)
-      : context_(options),
-        on_output_(std::move(on_output)),
-        callback_(std::move(callback)),
-        reader_(stub.PrepareAsyncExec(context_.get(), request, queue)) {
+  AsyncStream(std::function<void(Response&)> on_message, absl::AnyInvocable<void(absl::Status)> on_end,
+              const RpcOptions& options)
+      : context_(options), on_message_(std::move(on_message)), on_end_(std::move(on_end)) {}
+
+  // `prepare` is the stub's PrepareAsync method for the request.
+  template <typename Prepare>
+  void Start(Prepare prepare) {
+    reader_ = prepare(context_.get());
     reader_->StartCall(this);
   }
 
   void Complete(bool ok) override {
     switch (step_) {
-      case Step::kStart:
-        step_ = Step::kRead;
-        break;
+      case Step::kStart: step_ = Step::kRead; break;
       case Step::kRead:
-        if (ok && response_.has_output()) on_output_(response_.output());
-        if (ok && response_.has_result()) result_ = std::move(*response_.mutable_result());
+        if (ok) on_message_(response_);
         break;
       case Step::kFinish:
-        std::unique_ptr<AsyncExec> self(this);
-        if (!status_.ok()) {
-          callback_(ToAbslStatus(status_));
-        } else {
-          callback_(std::move(result_));
-        }
+        std::unique_ptr<AsyncStream> self(this);
+        on_end_(ToAbslStatus(status_));
         return;
     }
     if (ok) {
@@ -170,12 +165,11 @@ class AsyncExec : public CompletionTag {
 
   Step step_ = Step::kStart;
   RpcContext context_;
-  std::function<void(const v1::Output&)> on_output_;
-  Client::Callback<v1::ExecResult> callback_;
-  v1::ExecResponse response_;
-  v1::ExecResult result_;
+  std::function<void(Response&)> on_message_;
+  absl::AnyInvocable<void(absl::Status)> on_end_;
+  Response response_;
   grpc::Status status_;
-  std::unique_ptr<grpc::ClientAsyncReader<v1::ExecResponse>> reader_;
+  std::unique_ptr<grpc::ClientAsyncReader<Response>> reader_;
 };
 
 }  // namespace
@@ -357,8 +351,31 @@ void Client::CloseAsync(v1::CloseRequest request, Callback<v1::Interpreter> call
 void Client::ExecAsync(v1::ExecRequest request, std::function<void(const v1::Output&)> on_output,
                        Callback<v1::ExecResult> callback, const RpcOptions& options) {
   QualifyName(request);
-  new AsyncExec(*impl_->interpreters, impl_->poller.queue(), request, std::move(on_output), std::move(callback),
-                options);
+  auto result = std::make_shared<v1::ExecResult>();
+  auto on_message = [on_output = std::move(on_output), result](v1::ExecResponse& response) {
+    if (response.has_output()) on_output(response.output());
+    if (response.has_result()) *result = std::move(*response.mutable_result());
+  };
+  auto on_end = [callback = std::move(callback), result](absl::Status status) mutable {
+    if (status.ok()) {
+      callback(std::move(*result));
+    } else {
+      callback(std::move(status));
+    }
+  };
+  (new AsyncStream<v1::ExecResponse>(std::move(on_message), std::move(on_end), options))
+      ->Start([&](grpc::ClientContext* context) {
+        return impl_->interpreters->PrepareAsyncExec(context, request, impl_->poller.queue());
+      });
+}
+
+void Client::LogsAsync(v1::LogsRequest request, std::function<void(const v1::LogsResponse&)> on_entry,
+                       absl::AnyInvocable<void(absl::Status)> on_end, const RpcOptions& options) {
+  QualifyName(request);
+  (new AsyncStream<v1::LogsResponse>(std::move(on_entry), std::move(on_end), options))
+      ->Start([&](grpc::ClientContext* context) {
+        return impl_->interpreters->PrepareAsyncLogs(context, request, impl_->poller.queue());
+      });
 }
 
 std::unique_ptr<CallPipeline> Client::OpenPipeline(PipelineOptions pipeline, const RpcOptions& options) {

@@ -97,6 +97,8 @@ class Client {
   void CloseAsync(v1::CloseRequest request, Callback<v1::Interpreter> callback, const RpcOptions& options = {});
   void ExecAsync(v1::ExecRequest request, std::function<void(const v1::Output&)> on_output,
                  Callback<v1::ExecResult> callback, const RpcOptions& options = {});
+  void LogsAsync(v1::LogsRequest request, std::function<void(const v1::LogsResponse&)> on_entry,
+                 absl::AnyInvocable<void(absl::Status)> on_end, const RpcOptions& options = {});
 
   // ---- Many calls on one stream ------------------------------------------------------------------------------------
 

@@ -103,52 +103,28 @@ void AppendTagged(std::string_view tag, const v1::Value& container, std::string&
 
 void AppendJson(const v1::Value& value, std::string& out) {
   switch (value.kind_case()) {
-    case v1::Value::kNone:
-      out += "null";
-      return;
-    case v1::Value::kBool:
-      out += value.bool_() ? "true" : "false";
-      return;
-    case v1::Value::kInt:
-      absl::StrAppend(&out, value.int_());
-      return;
-    case v1::Value::kBigInt:
-      out += BigIntToDecimal(value.big_int());
-      return;
-    case v1::Value::kFloat:
-      out += FloatToJson(value.float_());
-      return;
+    case v1::Value::kNone: out += "null"; return;
+    case v1::Value::kBool: out += value.bool_() ? "true" : "false"; return;
+    case v1::Value::kInt: absl::StrAppend(&out, value.int_()); return;
+    case v1::Value::kBigInt: out += BigIntToDecimal(value.big_int()); return;
+    case v1::Value::kFloat: out += FloatToJson(value.float_()); return;
     case v1::Value::kComplex:
       absl::StrAppend(&out, "{\"$complex\": [", FloatToJson(value.complex().real()), ", ",
                       FloatToJson(value.complex().imag()), "]}");
       return;
-    case v1::Value::kStr:
-      out += StringToJson(value.str());
-      return;
-    case v1::Value::kSurrogateStr:
-      out += SurrogateStringToJson(value.surrogate_str());
-      return;
-    case v1::Value::kBytes:
-      absl::StrAppend(&out, "{\"$bytes\": \"", absl::Base64Escape(value.bytes()), "\"}");
-      return;
-    case v1::Value::kContainer:
-      break;
+    case v1::Value::kStr: out += StringToJson(value.str()); return;
+    case v1::Value::kSurrogateStr: out += SurrogateStringToJson(value.surrogate_str()); return;
+    case v1::Value::kBytes: absl::StrAppend(&out, "{\"$bytes\": \"", absl::Base64Escape(value.bytes()), "\"}"); return;
+    case v1::Value::kContainer: break;
     case v1::Value::KIND_NOT_SET:  // no daemon sends it
       out += "null";
       return;
   }
   switch (value.container()) {
-    case v1::SET:
-      AppendTagged("$set", value, out);
-      return;
-    case v1::FROZENSET:
-      AppendTagged("$frozenset", value, out);
-      return;
-    case v1::DICT:
-      AppendDict(value, out);
-      return;
-    default:
-      AppendElements(value, out);
+    case v1::SET: AppendTagged("$set", value, out); return;
+    case v1::FROZENSET: AppendTagged("$frozenset", value, out); return;
+    case v1::DICT: AppendDict(value, out); return;
+    default: AppendElements(value, out);
   }
 }
 

@@ -1,0 +1,30 @@
+// The commands of interpctl, by group. Each function adds its group's commands to the tree; the parse of a command line
+// then leaves what is to be done in Session::command.
+//
+// Who includes this: app.cc, and the files that hold the commands.
+#ifndef INTERPD_CLIENT_CLI_COMMANDS_H_
+#define INTERPD_CLIENT_CLI_COMMANDS_H_
+
+#include <CLI/CLI.hpp>
+
+#include "client/cli/session.h"
+
+namespace interpd::client {
+
+void AddInterpreterCommands(CLI::App& app, Session& session);  // create list get close interrupt
+void AddCodeCommands(CLI::App& app, Session& session);         // exec run call
+void AddReplCommand(CLI::App& app, Session& session);          // repl
+void AddDaemonCommands(CLI::App& app, Session& session);       // info drain logs
+void AddCompletionCommand(CLI::App& app, Session& session);    // completion
+
+// What the placeholder of a positional argument or an option's value says about how to complete it (TypeName).
+inline constexpr char kInterpreterPlaceholder[] = "NAME";
+inline constexpr char kFilePlaceholder[] = "FILE";
+inline constexpr char kDirectoryPlaceholder[] = "DIR";
+
+// Refuses what ParseDuration does not read.
+CLI::Validator IsDuration();
+
+}  // namespace interpd::client
+
+#endif  // INTERPD_CLIENT_CLI_COMMANDS_H_

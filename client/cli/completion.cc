@@ -1,0 +1,332 @@
+#include "client/cli/completion.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "client/cli/commands.h"
+
+namespace interpd::client {
+namespace {
+
+// What stands in the place of an option's value or a positional argument.
+enum class Kind { kNothing, kAnything, kInterpreter, kFile, kDirectory, kChoice };
+
+struct Argument {
+  Kind kind = Kind::kNothing;
+  std::vector<std::string> choices;
+  bool repeats = false;
+};
+
+struct Option {
+  std::vector<std::string> names;  // with their dashes
+  std::string description;
+  Argument value;
+};
+
+struct Command {
+  std::string name;
+  std::string description;
+  std::vector<Option> options;
+  std::vector<Argument> positionals;
+};
+
+Argument ArgumentOf(const CLI::Option& option) {
+  Argument argument;
+  argument.repeats = option.get_items_expected_max() > 1;
+  const std::string type = option.get_type_name();
+  if (option.get_items_expected_max() == 0) return argument;
+  argument.kind = Kind::kAnything;
+  if (type == kInterpreterPlaceholder) argument.kind = Kind::kInterpreter;
+  if (type == kFilePlaceholder) argument.kind = Kind::kFile;
+  if (type == kDirectoryPlaceholder) argument.kind = Kind::kDirectory;
+  if (absl::StrContains(type, '|')) {
+    argument.kind = Kind::kChoice;
+    argument.choices = absl::StrSplit(type, '|');
+  }
+  return argument;
+}
+
+// One line: a description may span several.
+std::string OneLine(std::string_view text) { return absl::StrReplaceAll(text, {{"\n", " "}}); }
+
+Command CommandOf(const CLI::App& app) {
+  Command command{.name = app.get_name(), .description = OneLine(app.get_description())};
+  for (const CLI::Option* option : app.get_options([](const CLI::Option*) { return true; })) {
+    if (option->get_positional()) {
+      command.positionals.push_back(ArgumentOf(*option));
+      continue;
+    }
+    Option item{.description = OneLine(option->get_description()), .value = ArgumentOf(*option)};
+    for (const std::string& name : option->get_snames()) item.names.push_back("-" + name);
+    for (const std::string& name : option->get_lnames()) item.names.push_back("--" + name);
+    command.options.push_back(std::move(item));
+  }
+  return command;
+}
+
+std::vector<Command> CommandsOf(const CLI::App& app) {
+  std::vector<Command> commands;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    commands.push_back(CommandOf(*command));
+  }
+  return commands;
+}
+
+// In single quotes for sh and its kin. Each shell writes a quote within them in its own way.
+std::string Quote(std::string_view text, std::string_view quote_within) {
+  return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", quote_within}}), "'");
+}
+
+// ---- bash ----------------------------------------------------------------------------------------------------------
+
+std::string BashReply(const Argument& argument) {
+  switch (argument.kind) {
+    case Kind::kInterpreter: return "COMPREPLY=($(compgen -W \"$(_interpctl_names)\" -- \"$cur\"))";
+    case Kind::kFile: return "compopt -o filenames; COMPREPLY=($(compgen -f -- \"$cur\"))";
+    case Kind::kDirectory: return "compopt -o filenames; COMPREPLY=($(compgen -d -- \"$cur\"))";
+    case Kind::kChoice:
+      return absl::StrCat("COMPREPLY=($(compgen -W '", absl::StrJoin(argument.choices, " "), "' -- \"$cur\"))");
+    default: return ":";
+  }
+}
+
+// Cases of a `case` over `prefix` and the option before the cursor.
+void AppendBashOptionValues(const Command& command, std::string_view prefix, std::string& out) {
+  for (const Option& option : command.options) {
+    if (option.value.kind == Kind::kNothing) continue;
+    std::vector<std::string> patterns;
+    for (const std::string& name : option.names) patterns.push_back(absl::StrCat(prefix, name));
+    absl::StrAppend(&out, "    ", absl::StrJoin(patterns, "|"), ") ", BashReply(option.value), "; return ;;\n");
+  }
+}
+
+std::string OptionNames(const Command& command, bool only_with_value) {
+  std::vector<std::string> names;
+  for (const Option& option : command.options) {
+    if (only_with_value && option.value.kind == Kind::kNothing) continue;
+    names.insert(names.end(), option.names.begin(), option.names.end());
+  }
+  return absl::StrJoin(names, only_with_value ? "|" : " ");
+}
+
+// ---- zsh -----------------------------------------------------------------------------------------------------------
+
+std::string ZshAction(const Argument& argument) {
+  switch (argument.kind) {
+    case Kind::kInterpreter: return ":interpreter:_interpctl_names";
+    case Kind::kFile: return ":file:_files";
+    case Kind::kDirectory: return ":directory:_files -/";
+    case Kind::kChoice: return absl::StrCat(":value:(", absl::StrJoin(argument.choices, " "), ")");
+    case Kind::kAnything: return ":value: ";
+    case Kind::kNothing: return "";
+  }
+  return "";
+}
+
+// The specifications that zsh's _arguments reads, each quoted.
+std::string ZshOptions(const Command& command) {
+  std::string out;
+  for (const Option& option : command.options) {
+    std::string description = absl::StrReplaceAll(option.description, {{"[", "\\["}, {"]", "\\]"}, {":", "\\:"}});
+    for (const std::string& name : option.names) {
+      absl::StrAppend(&out, " \\\n        ",
+                      Quote(absl::StrCat("*", name, "[", description, "]", ZshAction(option.value)), "'\\''"));
+    }
+  }
+  return out;
+}
+
+// ---- fish ----------------------------------------------------------------------------------------------------------
+
+std::string FishArguments(const Argument& argument) {
+  switch (argument.kind) {
+    case Kind::kInterpreter: return " -a '(__interpctl_names)'";
+    case Kind::kFile: return " -F";
+    case Kind::kDirectory: return " -a '(__fish_complete_directories)'";
+    case Kind::kChoice: return absl::StrCat(" -a '", absl::StrJoin(argument.choices, " "), "'");
+    default: return "";
+  }
+}
+
+void AppendFishOptions(const Command& command, std::string_view condition, std::string& out) {
+  for (const Option& option : command.options) {
+    absl::StrAppend(&out, "complete -c interpctl", condition);
+    for (std::string_view name : option.names) {
+      out += absl::StartsWith(name, "--") ? absl::StrCat(" -l ", name.substr(2)) : absl::StrCat(" -s ", name.substr(1));
+    }
+    if (option.value.kind != Kind::kNothing) absl::StrAppend(&out, " -r", FishArguments(option.value));
+    absl::StrAppend(&out, " -d ", Quote(option.description, "\\'"), "\n");
+  }
+}
+
+int PrintCompletion(Session& session, const CLI::App& app, const std::string& shell) {
+  session.Out(shell == "bash" ? BashCompletion(app) : shell == "zsh" ? ZshCompletion(app) : FishCompletion(app));
+  return kOk;
+}
+
+}  // namespace
+
+std::string BashCompletion(const CLI::App& app) {
+  const Command global = CommandOf(app);
+  const std::vector<Command> commands = CommandsOf(app);
+  std::vector<std::string> names;
+  for (const Command& command : commands) names.push_back(command.name);
+
+  std::string out =
+      "# bash completion of interpctl; in ~/.bashrc: source <(interpctl completion bash)\n"
+      "_interpctl_names() { interpctl ${address:+--address \"$address\"} list -q --connect-timeout 1 2>/dev/null; }\n"
+      "_interpctl() {\n"
+      "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command= words=0 address= i word\n"
+      "  COMPREPLY=()\n"
+      "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
+      "    word=${COMP_WORDS[i]}\n"
+      "    case $command:$word in\n";
+  absl::StrAppend(&out, "    *:--address) address=${COMP_WORDS[++i]} ;;\n");
+  for (const Command* command : [&] {
+         std::vector<const Command*> all = {&global};
+         for (const Command& one : commands) all.push_back(&one);
+         return all;
+       }()) {
+    for (const Option& option : command->options) {
+      if (option.value.kind == Kind::kNothing || option.names.back() == "--address") continue;
+      std::vector<std::string> patterns;
+      for (const std::string& name : option.names) {
+        patterns.push_back(absl::StrCat(command == &global ? "*" : command->name, ":", name));
+      }
+      absl::StrAppend(&out, "    ", absl::StrJoin(patterns, "|"), ") ((++i)) ;;\n");
+    }
+  }
+  absl::StrAppend(&out,
+                  "    *:-*) ;;\n"
+                  "    :*) command=$word ;;\n"
+                  "    *) ((++words)) ;;\n"
+                  "    esac\n"
+                  "  done\n"
+                  "  case $command:$prev in\n");
+  AppendBashOptionValues(global, "*:", out);
+  for (const Command& command : commands) AppendBashOptionValues(command, command.name + ":", out);
+  absl::StrAppend(&out,
+                  "  esac\n"
+                  "  if [[ $cur == -* ]]; then\n"
+                  "    local options='",
+                  OptionNames(global, false), "'\n    case $command in\n");
+  for (const Command& command : commands) {
+    absl::StrAppend(&out, "    ", command.name, ") options+=' ", OptionNames(command, false), "' ;;\n");
+  }
+  absl::StrAppend(&out,
+                  "    esac\n"
+                  "    COMPREPLY=($(compgen -W \"$options\" -- \"$cur\"))\n"
+                  "    return\n"
+                  "  fi\n"
+                  "  case $command:$words in\n"
+                  "  :*) COMPREPLY=($(compgen -W '",
+                  absl::StrJoin(names, " "), "' -- \"$cur\")) ;;\n");
+  for (const Command& command : commands) {
+    for (size_t i = 0; i < command.positionals.size(); ++i) {
+      const Argument& argument = command.positionals[i];
+      if (argument.kind == Kind::kAnything) continue;
+      absl::StrAppend(&out, "  ", command.name, ":", argument.repeats ? "*" : absl::StrCat(i), ") ",
+                      BashReply(argument), " ;;\n");
+    }
+  }
+  absl::StrAppend(&out, "  esac\n}\ncomplete -F _interpctl interpctl\n");
+  return out;
+}
+
+std::string ZshCompletion(const CLI::App& app) {
+  const Command global = CommandOf(app);
+  const std::vector<Command> commands = CommandsOf(app);
+  std::string out =
+      "#compdef interpctl\n"
+      "# zsh completion of interpctl; in ~/.zshrc: source <(interpctl completion zsh)\n"
+      "_interpctl_names() {\n"
+      "  local -a names\n"
+      "  names=(${(f)\"$(interpctl ${opt_args[--address]:+--address ${opt_args[--address]}} list -q "
+      "--connect-timeout 1 2>/dev/null)\"})\n"
+      "  compadd -a names\n"
+      "}\n"
+      "_interpctl() {\n"
+      "  local curcontext=$curcontext state line\n"
+      "  typeset -A opt_args\n"
+      "  _arguments -C";
+  absl::StrAppend(&out, ZshOptions(global),
+                  " \\\n        '1:command:->command' '*::argument:->argument'\n"
+                  "  case $state in\n"
+                  "  command)\n"
+                  "    local -a commands=(\n");
+  for (const Command& command : commands) {
+    absl::StrAppend(&out, "      ", Quote(absl::StrCat(command.name, ":", command.description), "'\\''"), "\n");
+  }
+  out +=
+      "    )\n"
+      "    _describe command commands ;;\n"
+      "  argument)\n"
+      "    case $words[1] in\n";
+  for (const Command& command : commands) {
+    absl::StrAppend(&out, "    ", command.name, ") _arguments", ZshOptions(command), ZshOptions(global));
+    for (size_t i = 0; i < command.positionals.size(); ++i) {
+      const Argument& argument = command.positionals[i];
+      absl::StrAppend(&out, " \\\n        ",
+                      Quote(absl::StrCat(argument.repeats ? "*" : absl::StrCat(i + 1), ZshAction(argument)), "'\\''"));
+    }
+    out += " ;;\n";
+  }
+  out +=
+      "    esac ;;\n"
+      "  esac\n"
+      "}\n"
+      "if [ \"$funcstack[1]\" = _interpctl ]; then _interpctl \"$@\"; else compdef _interpctl interpctl; fi\n";
+  return out;
+}
+
+std::string FishCompletion(const CLI::App& app) {
+  std::string out =
+      "# fish completion of interpctl; in config.fish: interpctl completion fish | source\n"
+      "function __interpctl_names\n"
+      "    set -l words (commandline -opc)\n"
+      "    set -l at (contains -i -- --address $words)\n"
+      "    if test -n \"$at\"\n"
+      "        interpctl --address $words[(math $at + 1)] list -q --connect-timeout 1 2>/dev/null\n"
+      "    else\n"
+      "        interpctl list -q --connect-timeout 1 2>/dev/null\n"
+      "    end\n"
+      "end\n"
+      "complete -c interpctl -f\n";
+  AppendFishOptions(CommandOf(app), "", out);
+  for (const Command& command : CommandsOf(app)) {
+    absl::StrAppend(&out, "complete -c interpctl -n __fish_use_subcommand -a ", command.name, " -d ",
+                    Quote(command.description, "\\'"), "\n");
+    const std::string condition = absl::StrCat(" -n '__fish_seen_subcommand_from ", command.name, "'");
+    AppendFishOptions(command, condition, out);
+    for (const Argument& argument : command.positionals) {
+      if (argument.kind == Kind::kAnything) continue;
+      absl::StrAppend(&out, "complete -c interpctl", condition, FishArguments(argument), "\n");
+    }
+  }
+  return out;
+}
+
+void AddCompletionCommand(CLI::App& app, Session& session) {
+  auto shell = std::make_shared<std::string>();
+  CLI::App* completion = app.add_subcommand("completion", "Print a shell's completion script");
+  completion->add_option("shell", *shell, "The shell")
+      ->type_name("bash|zsh|fish")
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}).description(""))
+      ->required();
+  completion->footer(
+      "Examples:\n"
+      "  source <(interpctl completion bash)      in ~/.bashrc\n"
+      "  source <(interpctl completion zsh)       in ~/.zshrc\n"
+      "  interpctl completion fish | source       in config.fish");
+  completion->callback([&app, &session, shell] {
+    session.command = [&app, &session, shell] { return PrintCompletion(session, app, *shell); };
+  });
+}
+
+}  // namespace interpd::client
