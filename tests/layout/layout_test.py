@@ -80,7 +80,8 @@ def test_a_breach_is_seen(rule, path, text):
 @pytest.mark.parametrize(
     "rule, path, text",
     [
-        (rules.check_includes, "daemon/a.cc", '#include <string>\n#include "absl/time/time.h"\n#include "interp/work.h"\n'),
+        (rules.check_includes, "daemon/a.cc", '#include <string>\n#include "absl/time/time.h"\n'),
+        (rules.check_includes, "daemon/a.cc", '#include "interp/work.h"\n#include <grpcpp/grpcpp.h>\n'),
         (rules.check_includes, "interp/python_api.h", "#include <Python.h>\n"),
         (rules.check_dependencies, "interp/BUILD.bazel", 'deps = ["//channels:value", "@system//:python"]\n'),
         (rules.check_dependencies, "channels/BUILD.bazel", 'visibility = ["//daemon:__subpackages__"]\n'),

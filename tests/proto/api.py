@@ -19,7 +19,8 @@ def describe(proto_root: pathlib.Path) -> list[str]:
     if not files:
         raise FileNotFoundError(f"no .proto files below {proto_root}/interpd")
     with tempfile.NamedTemporaryFile() as output:
-        subprocess.run(["protoc", f"--proto_path={proto_root}", f"--descriptor_set_out={output.name}", *files], check=True)
+        command = ["protoc", f"--proto_path={proto_root}", f"--descriptor_set_out={output.name}", *files]
+        subprocess.run(command, check=True)
         descriptors = descriptor_pb2.FileDescriptorSet.FromString(pathlib.Path(output.name).read_bytes())
     lines = []
     for file in descriptors.file:
