@@ -36,11 +36,8 @@ Node ReadNode(const char** position) {
   Node node;
   node.kind = static_cast<Kind>(*at++);
   switch (node.kind) {
-    case Kind::kNone:
-      break;
-    case Kind::kBool:
-      node.bool_value = *at++ != 0;
-      break;
+    case Kind::kNone: break;
+    case Kind::kBool: node.bool_value = *at++ != 0; break;
     case Kind::kInt:
       node.int_value = Load<int64_t>(at);
       at += sizeof(int64_t);
@@ -170,9 +167,9 @@ bool operator==(const Value& a, const Value& b) {
     case Kind::kBool: return a.u_.bool_ == b.u_.bool_;
     case Kind::kInt: return a.u_.int_ == b.u_.int_;
     // Bits, so that NaN equals NaN; then the usual comparison, so that 0.0 equals -0.0.
-    case Kind::kFloat: return std::memcmp(&a.u_.float_, &b.u_.float_, sizeof(double)) == 0 || a.u_.float_ == b.u_.float_;
-    default:
-      return a.block_size() == b.block_size() && std::memcmp(a.u_.block_, b.u_.block_, a.block_size()) == 0;
+    case Kind::kFloat:
+      return std::memcmp(&a.u_.float_, &b.u_.float_, sizeof(double)) == 0 || a.u_.float_ == b.u_.float_;
+    default: return a.block_size() == b.block_size() && std::memcmp(a.u_.block_, b.u_.block_, a.block_size()) == 0;
   }
 }
 

@@ -32,8 +32,8 @@ inline constexpr int kMaxValueDepth = 1000;
 enum class Kind : uint8_t {
   kNone,
   kBool,
-  kInt,           // fits int64_t
-  kBigInt,        // any other int: two's complement, little-endian, at least 9 bytes
+  kInt,     // fits int64_t
+  kBigInt,  // any other int: two's complement, little-endian, at least 9 bytes
   kFloat,
   kComplex,
   kAsciiStr,      // characters below 128
@@ -44,7 +44,7 @@ enum class Kind : uint8_t {
   kList,
   kSet,
   kFrozenSet,
-  kDict,          // key, value, key, value, ...
+  kDict,  // key, value, key, value, ...
 };
 
 constexpr bool IsContainer(Kind kind) { return kind >= Kind::kTuple; }
@@ -58,10 +58,10 @@ struct Node {
   Kind kind = Kind::kNone;
   bool bool_value = false;
   int64_t int_value = 0;
-  double real = 0;          // kFloat, kComplex
-  double imag = 0;          // kComplex
-  std::string_view bytes;   // kBigInt, text, kBytes; lives as long as the Value
-  size_t count = 0;         // containers: how many nodes follow as elements; a dict's keys and values count apart
+  double real = 0;         // kFloat, kComplex
+  double imag = 0;         // kComplex
+  std::string_view bytes;  // kBigInt, text, kBytes; lives as long as the Value
+  size_t count = 0;        // containers: how many nodes follow as elements; a dict's keys and values count apart
 };
 
 class Value;
@@ -89,7 +89,7 @@ class Value {
   static Value Bool(bool value);
   static Value Int(int64_t value);
   static Value Float(double value);
-  static Value Str(std::string_view utf8);    // requires valid UTF-8
+  static Value Str(std::string_view utf8);  // requires valid UTF-8
   static Value Bytes(std::string_view bytes);
 
   Value(Value&& other) noexcept { *this = std::move(other); }

@@ -19,13 +19,13 @@
 namespace interpd::interp {
 
 struct InterpreterConfig {
-  std::vector<std::string> path;       // prepended to sys.path
-  std::string venv;                    // directory of a virtual environment; empty: none
-  bool site = false;                   // whether `import site` runs
-  std::string cwd;                     // empty: the daemon's
-  std::string setup_source;            // run in __main__ once it is made
-  size_t queue_limit = 1024;           // pieces of work that may wait
-  size_t log_limit_bytes = 1 << 20;    // the log's ring
+  std::vector<std::string> path;     // prepended to sys.path
+  std::string venv;                  // directory of a virtual environment; empty: none
+  bool site = false;                 // whether `import site` runs
+  std::string cwd;                   // empty: the daemon's
+  std::string setup_source;          // run in __main__ once it is made
+  size_t queue_limit = 1024;         // pieces of work that may wait
+  size_t log_limit_bytes = 1 << 20;  // the log's ring
 };
 
 enum class State { kCreating, kActive, kRunning, kClosing, kClosed, kFailed, kStuck };

@@ -27,6 +27,24 @@ bool IsValidName(std::string_view name) {
   return true;
 }
 
+// Who there is. Shared with the workers, since a stuck one may end after the registry.
+struct Books {
+  std::mutex mu;
+  std::map<std::string, std::shared_ptr<InterpreterWorker>, std::less<>> workers;
+  size_t stuck_count = 0;
+  int64_t completed_by_ended = 0;
+  int64_t next_id = 1;
+  bool draining = false;
+
+  void Ended(const std::string& name, State state) {
+    std::lock_guard lock(mu);
+    auto found = workers.find(name);
+    completed_by_ended += found->second->info().completed_count;
+    if (state == State::kStuck) ++stuck_count;
+    workers.erase(found);
+  }
+};
+
 class Registry : public InterpreterRegistry {
  public:
   Registry(HostConfig config, std::unique_ptr<HostServices> host) : config_(config), host_(std::move(host)) {}
@@ -35,13 +53,10 @@ class Registry : public InterpreterRegistry {
     absl::Notification closed;
     CloseAll(absl::ZeroDuration(), [&closed] { closed.Notify(); });
     closed.WaitForNotification();
-    std::unique_lock lock(mu_);
-    if (stuck_count_ != 0) {
-      // Its thread still uses all of this.
-      host_.release();
+    if (info().stuck_count != 0) {
+      host_.release();  // a thread still uses it
       return;
     }
-    lock.unlock();
     host_.reset();
     PythonRuntime::Finish();
   }
@@ -50,41 +65,52 @@ class Registry : public InterpreterRegistry {
                                                       absl::AnyInvocable<void(absl::Status) &&> done) override {
     if (!name.empty() && !IsValidName(name)) {
       return channels::MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
-                                 absl::StrCat("'", name, "' is no name for an interpreter: 1 to 63 characters, letters, "
+                                 absl::StrCat("'", name,
+                                              "' is no name for an interpreter: 1 to 63 characters, letters, "
                                               "digits, '_', '-' and '.', the first a letter or digit"),
                                  {{"field", "interpreter_id"}});
     }
     std::shared_ptr<InterpreterWorker> worker;
     {
-      std::lock_guard lock(mu_);
-      if (draining_) {
+      std::lock_guard lock(books_->mu);
+      if (books_->draining) {
         return channels::MakeError(absl::StatusCode::kUnavailable, "SERVER_DRAINING",
                                    "the daemon is shutting down and makes no more interpreters");
       }
-      if (workers_.size() >= config_.max_interpreters) {
+      if (books_->workers.size() >= config_.max_interpreters) {
         return channels::MakeError(absl::StatusCode::kResourceExhausted, "TOO_MANY_INTERPRETERS",
-                                   absl::StrCat("there are ", workers_.size(), " interpreters, as many as may be; close "
+                                   absl::StrCat("there are ", books_->workers.size(),
+                                                " interpreters, as many as may be; close "
                                                 "some, or raise max_interpreters"),
                                    {{"limit", absl::StrCat(config_.max_interpreters)}});
       }
       std::string chosen(name);
-      while (chosen.empty() || (name.empty() && workers_.contains(chosen))) chosen = absl::StrCat("i", next_id_++);
-      if (workers_.contains(chosen)) {
-        return channels::MakeError(absl::StatusCode::kAlreadyExists, "INTERPRETER_EXISTS",
-                                   absl::StrCat("there is an interpreter '", chosen,
-                                                "' already; close it, or leave the name to the daemon"),
-                                   {{"interpreter", chosen}});
+      while (chosen.empty() || (name.empty() && books_->workers.contains(chosen)))
+        chosen = absl::StrCat("i", books_->next_id++);
+      if (books_->workers.contains(chosen)) {
+        return channels::MakeError(
+            absl::StatusCode::kAlreadyExists, "INTERPRETER_EXISTS",
+            absl::StrCat("there is an interpreter '", chosen, "' already; close it, or leave the name to the daemon"),
+            {{"interpreter", chosen}});
       }
-      auto ended = [this, chosen](State state) { Forget(chosen, state); };
+      auto ended = [books = books_, chosen, stuck = false](State state) mutable {
+        if (!stuck) {
+          books->Ended(chosen, state);
+          stuck = state == State::kStuck;
+        } else {
+          std::lock_guard lock(books->mu);
+          --books->stuck_count;
+        }
+      };
       worker = std::make_shared<InterpreterWorker>(
           chosen, std::move(config), host_.get(),
           InterpreterWorker::Observer{.made = std::move(done), .ended = std::move(ended)});
-      workers_.emplace(chosen, worker);
+      books_->workers.emplace(chosen, worker);
     }
     absl::Status started = worker->Start();
     if (!started.ok()) {
-      std::lock_guard lock(mu_);
-      workers_.erase(worker->name());
+      std::lock_guard lock(books_->mu);
+      books_->workers.erase(worker->name());
       return channels::MakeError(absl::StatusCode::kResourceExhausted, "INTERPRETER_FAILED",
                                  absl::StrCat("the interpreter could not be started: ", started.message()),
                                  {{"interpreter", worker->name()}});
@@ -93,23 +119,25 @@ class Registry : public InterpreterRegistry {
   }
 
   absl::StatusOr<std::shared_ptr<Interpreter>> Get(std::string_view name) const override {
-    std::lock_guard lock(mu_);
-    auto found = workers_.find(name);
-    if (found != workers_.end()) return found->second;
+    std::lock_guard lock(books_->mu);
+    auto found = books_->workers.find(name);
+    if (found != books_->workers.end()) return found->second;
     std::string message = absl::StrCat("there is no interpreter '", name, "'");
-    if (workers_.empty()) {
+    if (books_->workers.empty()) {
       absl::StrAppend(&message, "; there is none at all, create one first");
-    } else if (workers_.size() <= kNamesInMessages) {
-      absl::StrAppend(&message, "; there are: ",
-                      absl::StrJoin(workers_, ", ", [](std::string* out, const auto& entry) { out->append(entry.first); }));
+    } else if (books_->workers.size() <= kNamesInMessages) {
+      absl::StrAppend(&message,
+                      "; there are: ", absl::StrJoin(books_->workers, ", ", [](std::string* out, const auto& entry) {
+                        out->append(entry.first);
+                      }));
     }
     return channels::MakeError(absl::StatusCode::kNotFound, "INTERPRETER_NOT_FOUND", message, {{"interpreter", name}});
   }
 
   std::vector<std::shared_ptr<Interpreter>> List(std::string_view after, size_t limit) const override {
-    std::lock_guard lock(mu_);
+    std::lock_guard lock(books_->mu);
     std::vector<std::shared_ptr<Interpreter>> result;
-    for (auto it = workers_.upper_bound(after); it != workers_.end() && result.size() < limit; ++it) {
+    for (auto it = books_->workers.upper_bound(after); it != books_->workers.end() && result.size() < limit; ++it) {
       result.push_back(it->second);
     }
     return result;
@@ -119,10 +147,10 @@ class Registry : public InterpreterRegistry {
     std::vector<std::shared_ptr<InterpreterWorker>> workers;
     HostInfo info;
     {
-      std::lock_guard lock(mu_);
-      for (const auto& [name, worker] : workers_) workers.push_back(worker);
-      info.stuck_count = stuck_count_;
-      info.completed_count = completed_by_ended_;
+      std::lock_guard lock(books_->mu);
+      for (const auto& [name, worker] : books_->workers) workers.push_back(worker);
+      info.stuck_count = books_->stuck_count;
+      info.completed_count = books_->completed_by_ended;
     }
     info.interpreter_count = workers.size();
     info.python_version = PythonRuntime::version();
@@ -135,15 +163,15 @@ class Registry : public InterpreterRegistry {
   }
 
   void Drain() override {
-    std::lock_guard lock(mu_);
-    draining_ = true;
+    std::lock_guard lock(books_->mu);
+    books_->draining = true;
   }
 
   void CloseAll(absl::Duration grace, absl::AnyInvocable<void() &&> done) override {
     std::vector<std::shared_ptr<InterpreterWorker>> workers;
     {
-      std::lock_guard lock(mu_);
-      for (const auto& [name, worker] : workers_) workers.push_back(worker);
+      std::lock_guard lock(books_->mu);
+      for (const auto& [name, worker] : books_->workers) workers.push_back(worker);
     }
     if (workers.empty()) {
       std::move(done)();
@@ -162,23 +190,9 @@ class Registry : public InterpreterRegistry {
   }
 
  private:
-  void Forget(const std::string& name, State state) {
-    std::lock_guard lock(mu_);
-    auto found = workers_.find(name);
-    if (found == workers_.end()) return;
-    completed_by_ended_ += found->second->info().completed_count;
-    if (state == State::kStuck) ++stuck_count_;
-    workers_.erase(found);
-  }
-
   const HostConfig config_;
   std::unique_ptr<HostServices> host_;
-  mutable std::mutex mu_;
-  std::map<std::string, std::shared_ptr<InterpreterWorker>, std::less<>> workers_;
-  size_t stuck_count_ = 0;
-  int64_t completed_by_ended_ = 0;
-  int64_t next_id_ = 1;
-  bool draining_ = false;
+  const std::shared_ptr<Books> books_ = std::make_shared<Books>();
 };
 
 }  // namespace

@@ -32,7 +32,7 @@ struct HostInfo {
   size_t interpreter_count = 0;  // neither closed, failed nor stuck
   size_t stuck_count = 0;
   int64_t pending_count = 0;
-  int64_t completed_count = 0;   // since the start, closed interpreters included
+  int64_t completed_count = 0;  // since the start, closed interpreters included
   std::string python_version;
 };
 

@@ -75,7 +75,8 @@ absl::Status InterpreterWorker::Start() {
   return absl::OkStatus();
 }
 
-// ---- the interpreter's thread -----------------------------------------------------------------------------------------
+// ---- the interpreter's thread
+// -----------------------------------------------------------------------------------------
 
 void InterpreterWorker::ThreadMain() {
   pthread_setname_np(pthread_self(), absl::StrCat("py:", name_).substr(0, 15).c_str());
@@ -206,20 +207,16 @@ int InterpreterWorker::OnPendingCall(void* argument) {
   PyThreadState* current = PyThreadState_Get();
   const bool on_own_thread = current == self->interpreter_->thread_state();
   if (self->stacks_wanted_.load(std::memory_order_relaxed)) self->AnswerStackRequests();
-  if (self->ending_threads_.load(std::memory_order_relaxed) && !on_own_thread) {
-    PyErr_SetNone(PyExc_SystemExit);
+  if (!self->interrupt_requested_.exchange(false)) return 0;
+  if (on_own_thread) {
+    PyErr_SetNone(PyExc_KeyboardInterrupt);
     return -1;
   }
-  if (!on_own_thread) {
-    // Another thread of the interpreter came by first; the one meant sees it at its next safe point.
-    if (self->interrupt_requested_.load()) {
-      PyThreadState_SetAsyncExc(self->interpreter_->thread_state()->thread_id, PyExc_KeyboardInterrupt);
-    }
-    return 0;
-  }
-  if (!self->interrupt_requested_.exchange(false)) return 0;
-  PyErr_SetNone(PyExc_KeyboardInterrupt);
-  return -1;
+  // Another thread of the interpreter came by first; the one meant raises at its next safe point, or out of its wait.
+  PyThreadState* own = self->interpreter_->thread_state();
+  PyThreadState_SetAsyncExc(own->thread_id, PyExc_KeyboardInterrupt);
+  syscall(SYS_tgkill, getpid(), own->native_thread_id, PythonRuntime::interrupt_signal());
+  return 0;
 }
 
 void InterpreterWorker::AnswerStackRequests() {
@@ -261,9 +258,7 @@ void InterpreterWorker::EndThreads() {
       if (other == own) continue;
       others = true;
       PyThreadState_SetAsyncExc(other->thread_id, PyExc_SystemExit);
-      // Out of blocking waits too, at whose end pending calls run.
-      ending_threads_ = true;
-      _PyEval_AddPendingCall(own->interp, &OnPendingCall, this, 0);
+      // Out of blocking waits too.
       syscall(SYS_tgkill, getpid(), other->native_thread_id, PythonRuntime::interrupt_signal());
     }
     if (!others) break;
@@ -272,7 +267,6 @@ void InterpreterWorker::EndThreads() {
     absl::SleepFor(pause);
     pause = std::min(2 * pause, absl::Milliseconds(200));
   }
-  ending_threads_ = false;
 }
 
 // ---- any thread -----------------------------------------------------------------------------------------------------
@@ -304,12 +298,9 @@ absl::Status InterpreterWorker::Submit(std::shared_ptr<Work> work) {
         {{"bytes", absl::StrCat(exec->source.size())}, {"limit", absl::StrCat(kMaxSourceBytes)}});
   }
   switch (queue_.Push(std::move(work))) {
-    case WorkQueue::PushResult::kPushed:
-      return absl::OkStatus();
-    case WorkQueue::PushResult::kClosed:
-      return ClosingError();
-    case WorkQueue::PushResult::kFull:
-      break;
+    case WorkQueue::PushResult::kPushed: return absl::OkStatus();
+    case WorkQueue::PushResult::kClosed: return ClosingError();
+    case WorkQueue::PushResult::kFull: break;
   }
   return channels::MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL",
                              absl::StrCat("interpreter '", name_, "' has ", config_.queue_limit,
@@ -334,13 +325,10 @@ void InterpreterWorker::Cancel(const std::shared_ptr<Work>& work) {
 }
 
 bool InterpreterWorker::Interrupt() {
-  std::shared_ptr<Work> running;
-  {
-    std::lock_guard lock(mu_);
-    if (!running_) return false;
-    interrupt_requested_ = true;
-    Kick();
-  }
+  std::lock_guard lock(mu_);
+  if (!running_) return false;
+  interrupt_requested_ = true;
+  Kick();
   return true;
 }
 
@@ -409,14 +397,12 @@ void InterpreterWorker::EnforceClose() {
 
 void InterpreterWorker::GiveUp() {
   std::shared_ptr<Work> running;
-  absl::AnyInvocable<void(State) &&> ended;
   std::vector<absl::AnyInvocable<void(State) &&>> callbacks;
   {
     std::lock_guard lock(mu_);
     if (state_ != State::kClosing) return;
     state_ = State::kStuck;
     running = running_;
-    ended = std::move(observer_.ended);
     callbacks.swap(close_callbacks_);
   }
   output_->Discard();
@@ -426,16 +412,15 @@ void InterpreterWorker::GiveUp() {
       running->Done(ClosingError());
     }
   }
-  std::move(ended)(State::kStuck);
+  observer_.ended(State::kStuck);
   for (auto& callback : callbacks) std::move(callback)(State::kStuck);
 }
 
 void InterpreterWorker::Reap() {
-  absl::AnyInvocable<void(State) &&> ended;
   std::vector<absl::AnyInvocable<void(State) &&>> callbacks;
   std::vector<std::shared_ptr<StackRequest>> requests;
   std::thread thread;
-  State state;
+  const State end = failure_.ok() ? State::kClosed : State::kFailed;
   {
     std::lock_guard lock(mu_);
     final_cpu_time_ = CpuTime(cpu_clock_);
@@ -446,15 +431,12 @@ void InterpreterWorker::Reap() {
   DropWaitingWork();
   {
     std::lock_guard lock(mu_);
-    // Stuck, and then it ended after all: those who asked know it as stuck.
-    if (state_ != State::kStuck) state_ = failure_.ok() ? State::kClosed : State::kFailed;
-    state = state_;
-    ended = std::move(observer_.ended);
+    state_ = end;
     callbacks.swap(close_callbacks_);
     requests.swap(stack_requests_);
   }
-  if (ended) std::move(ended)(state);
-  for (auto& callback : callbacks) std::move(callback)(state);
+  observer_.ended(end);
+  for (auto& callback : callbacks) std::move(callback)(end);
   for (auto& request : requests) request->Answer("(the interpreter has ended)\n");
 }
 

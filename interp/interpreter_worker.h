@@ -8,8 +8,6 @@
 #ifndef INTERPD_INTERP_INTERPRETER_WORKER_H_
 #define INTERPD_INTERP_INTERPRETER_WORKER_H_
 
-#include "interp/python_api.h"
-
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -21,6 +19,7 @@
 
 #include "interp/interpreter.h"
 #include "interp/output_capture.h"
+#include "interp/python_api.h"
 #include "interp/python_executor.h"
 #include "interp/subinterpreter.h"
 #include "interp/timer_thread.h"
@@ -44,10 +43,11 @@ struct HostServices {
 
 class InterpreterWorker : public Interpreter, public std::enable_shared_from_this<InterpreterWorker> {
  public:
-  // Called once each, under the rules of Work::Done.
+  // Called under the rules of Work::Done.
   struct Observer {
-    absl::AnyInvocable<void(absl::Status) &&> made;  // OK, or why it FAILED
-    absl::AnyInvocable<void(State) &&> ended;        // CLOSED, FAILED or STUCK, before the callbacks of Close
+    absl::AnyInvocable<void(absl::Status) &&> made;  // once: OK, or why it FAILED
+    // CLOSED, FAILED or STUCK, before the callbacks of Close; after STUCK, CLOSED if it ends after all.
+    absl::AnyInvocable<void(State)> ended;
   };
 
   InterpreterWorker(std::string name, InterpreterConfig config, HostServices* host, Observer observer);
@@ -104,7 +104,6 @@ class InterpreterWorker : public Interpreter, public std::enable_shared_from_thi
   std::atomic<int64_t> completed_{0};
   std::atomic<bool> closing_{false};
   std::atomic<bool> interrupt_requested_{false};
-  std::atomic<bool> ending_threads_{false};
   std::atomic<bool> stacks_wanted_{false};
 
   // The interpreter's thread alone.
@@ -122,7 +121,7 @@ class InterpreterWorker : public Interpreter, public std::enable_shared_from_thi
   absl::Duration final_cpu_time_;
   PyInterpreterState* interpreter_state_ = nullptr;  // while it may be kicked
   std::shared_ptr<Work> running_;
-  bool ending_ = false;                              // runs atexit functions and ends threads
+  bool ending_ = false;  // runs atexit functions and ends threads
   absl::Time close_deadline_ = absl::InfiniteFuture();
   std::vector<absl::AnyInvocable<void(State) &&>> close_callbacks_;
   std::vector<std::shared_ptr<StackRequest>> stack_requests_;

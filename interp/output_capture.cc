@@ -28,7 +28,8 @@ uint64_t Inode(int fd) {
 
 }  // namespace
 
-// ---- OutputCapture ------------------------------------------------------------------------------------------------------
+// ---- OutputCapture
+// ------------------------------------------------------------------------------------------------------
 
 absl::StatusOr<std::shared_ptr<OutputCapture>> OutputCapture::Open(OutputPump* pump, size_t log_limit_bytes) {
   auto capture = std::shared_ptr<OutputCapture>(new OutputCapture(pump, log_limit_bytes));
@@ -169,7 +170,8 @@ void OutputCapture::StopListening(int64_t id) {
   listeners_.erase(id);
 }
 
-// ---- OutputPump -----------------------------------------------------------------------------------------------------------
+// ---- OutputPump
+// -----------------------------------------------------------------------------------------------------------
 
 absl::Status OutputPump::Start() {
   epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);

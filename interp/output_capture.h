@@ -84,9 +84,9 @@ class OutputCapture {
   channels::EventCount settled_;  // notified after each delivery
 
   std::mutex mu_;
-  Work* work_ = nullptr;   // who gets the bytes; null: the log
-  bool discard_ = false;   // ... nobody, until Finish
-  bool paused_ = false;    // the receiver refused more; the pump does not read
+  Work* work_ = nullptr;  // who gets the bytes; null: the log
+  bool discard_ = false;  // ... nobody, until Finish
+  bool paused_ = false;   // the receiver refused more; the pump does not read
   bool closed_ = false;
   LogRing log_;
   int64_t next_listener_ = 1;

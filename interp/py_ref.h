@@ -7,9 +7,9 @@
 #ifndef INTERPD_INTERP_PY_REF_H_
 #define INTERPD_INTERP_PY_REF_H_
 
-#include "interp/python_api.h"
-
 #include <utility>
+
+#include "interp/python_api.h"
 
 namespace interpd::interp {
 

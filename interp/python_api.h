@@ -15,6 +15,9 @@ extern "C" {
 // with an exception set raises there. Callable from any thread, attached or not; returns 0 when queued. The public
 // Py_AddPendingCall reaches the main interpreter only.
 PyAPI_FUNC(int) _PyEval_AddPendingCall(PyInterpreterState* interp, int (*function)(void*), void* argument, int flags);
+
+// Runs the pending calls of the thread's interpreter; -1 with an exception set when one raised.
+PyAPI_FUNC(int) _PyEval_MakePendingCalls(PyThreadState* thread_state);
 }
 
 #endif  // INTERPD_INTERP_PYTHON_API_H_

@@ -7,7 +7,6 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "channels/error.h"
-#include "interp/interruptible_sleep.h"
 #include "interp/python_runtime.h"
 
 namespace interpd::interp {
@@ -73,6 +72,17 @@ std::string WhatExists(PyObject* dict) {
   return absl::StrCat("; it has: ", absl::StrJoin(names, ", "));
 }
 
+// Makes this thread the interpreter's main thread in the eyes of `threading`, which would take the process's.
+// Must come before `threading` is imported.
+bool BecomeMainThread() {
+  static PyMethodDef method = {"_get_main_thread_ident", [](PyObject* ident, PyObject*) { return Py_NewRef(ident); },
+                               METH_NOARGS, nullptr};
+  PyRef module = PyRef::Steal(PyImport_ImportModule("_thread"));
+  PyRef ident = PyRef::Steal(PyLong_FromUnsignedLong(PyThread_get_thread_ident()));
+  PyRef function = ident ? PyRef::Steal(PyCFunction_New(&method, ident.get())) : PyRef();
+  return module && function && PyObject_SetAttrString(module.get(), method.ml_name, function.get()) == 0;
+}
+
 bool IsAwaitable(PyObject* object) {
   const PyAsyncMethods* methods = Py_TYPE(object)->tp_as_async;
   return methods != nullptr && methods->am_await != nullptr;
@@ -80,7 +90,8 @@ bool IsAwaitable(PyObject* object) {
 
 }  // namespace
 
-// ---- hosted.py --------------------------------------------------------------------------------------------------------
+// ---- hosted.py
+// --------------------------------------------------------------------------------------------------------
 
 PyRef PythonExecutor::Hosted(const char* function) {
   if (!hosted_) {
@@ -102,7 +113,8 @@ PyRef PythonExecutor::CallHosted(const char* function, const char* format, Args.
   return PyRef::Steal(PyObject_CallObject(callable.get(), tuple.get()));
 }
 
-// ---- beginning and end --------------------------------------------------------------------------------------------------
+// ---- beginning and end
+// --------------------------------------------------------------------------------------------------
 
 absl::Status PythonExecutor::SetUp(const InterpreterConfig& config) {
   auto failed = [&](std::string_view what) {
@@ -118,6 +130,7 @@ absl::Status PythonExecutor::SetUp(const InterpreterConfig& config) {
   stderr_ = PyRef::Borrow(PySys_GetObject("stderr"));
   if (!main_dict_ || !compile_ || !flush_name_ || !stdout_ || !stderr_) return failed("the interpreter is incomplete");
 
+  if (!BecomeMainThread()) return failed("the thread could not be set up");
   // Output goes out line by line, as on a terminal, so that it streams.
   PyRef reconfigure = PyRef::Steal(PyObject_GetAttrString(stdout_.get(), "reconfigure"));
   PyRef no_args = PyRef::Steal(PyTuple_New(0));
@@ -126,7 +139,6 @@ absl::Status PythonExecutor::SetUp(const InterpreterConfig& config) {
       !PyRef::Steal(PyObject_Call(reconfigure.get(), no_args.get(), line_buffering.get()))) {
     return failed("sys.stdout could not be set up");
   }
-  if (!InstallInterruptibleSleep()) return failed("time.sleep could not be set up");
 
   if (!config.path.empty() || !config.venv.empty() || config.site) {
     PyRef path = PyRef::Steal(PyList_New(0));
@@ -181,7 +193,8 @@ void PythonExecutor::Flush() {
   }
 }
 
-// ---- exec ---------------------------------------------------------------------------------------------------------------
+// ---- exec
+// ---------------------------------------------------------------------------------------------------------------
 
 absl::Status PythonExecutor::SetArguments(const ExecRequest& request) {
   PyRef argv = PyRef::Steal(PyList_New(0));
@@ -219,8 +232,8 @@ ExecResult PythonExecutor::Exec(const ExecRequest& request) {
   const std::string filename = request.filename.empty() ? absl::StrCat("<exec-", ++exec_count_, ">") : request.filename;
   if (!SetArguments(request).ok()) return TakeException();
   PyRef name = FromUtf8(filename);
-  PyRef source = PyRef::Steal(
-      PyBytes_FromStringAndSize(request.source.data(), static_cast<Py_ssize_t>(request.source.size())));
+  PyRef source =
+      PyRef::Steal(PyBytes_FromStringAndSize(request.source.data(), static_cast<Py_ssize_t>(request.source.size())));
   if (!name || !source) return TakeException();
   RegisterSource(filename, source.get());
 
@@ -231,8 +244,7 @@ ExecResult PythonExecutor::Exec(const ExecRequest& request) {
     if (code.get() == Py_None) return {.incomplete = true};
   } else {
     // The built-in takes care of coding lines, NULs and invalid UTF-8. Its last argument: do not inherit future flags.
-    code = PyRef::Steal(
-        PyObject_CallFunction(compile_.get(), "OOsiO", source.get(), name.get(), "exec", 0, Py_True));
+    code = PyRef::Steal(PyObject_CallFunction(compile_.get(), "OOsiO", source.get(), name.get(), "exec", 0, Py_True));
   }
   if (!code) return TakeException();
   source = PyRef();  // what runs may run for long
@@ -289,7 +301,8 @@ std::unique_ptr<ExceptionInfo> PythonExecutor::DescribeException() {
   return info;
 }
 
-// ---- call ---------------------------------------------------------------------------------------------------------------
+// ---- call
+// ---------------------------------------------------------------------------------------------------------------
 
 const PythonExecutor::Target* PythonExecutor::FindTarget(const std::string& text) {
   auto known = targets_.find(text);
@@ -350,8 +363,8 @@ absl::StatusOr<PyRef> PythonExecutor::Resolve(const std::string& text, std::uniq
     next = 1;
     if (!object) {
       PyErr_Clear();
-      return not_found(absl::StrCat("__main__ has no '", ToUtf8(target->attributes[0].get()), "'",
-                                    WhatExists(main_dict_.get())));
+      return not_found(
+          absl::StrCat("__main__ has no '", ToUtf8(target->attributes[0].get()), "'", WhatExists(main_dict_.get())));
     }
   }
   for (; next < target->attributes.size(); ++next) {
@@ -391,9 +404,9 @@ absl::StatusOr<CallResult> PythonExecutor::Call(const CallRequest& request) {
   }
   if (!args) {
     std::unique_ptr<ExceptionInfo> info = DescribeException();
-    return channels::MakeError(absl::StatusCode::kInvalidArgument, "INVALID_VALUE",
-                               absl::StrCat("the arguments cannot be made in Python: ", info->type, ": ", info->message),
-                               {{"field", "args"}});
+    return channels::MakeError(
+        absl::StatusCode::kInvalidArgument, "INVALID_VALUE",
+        absl::StrCat("the arguments cannot be made in Python: ", info->type, ": ", info->message), {{"field", "args"}});
   }
   PyRef value = PyRef::Steal(PyObject_Call(function->get(), args.get(), kwargs.get()));
   if (value && IsAwaitable(value.get())) value = CallHosted("run_awaitable", "(O)", value.get());

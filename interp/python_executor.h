@@ -7,8 +7,6 @@
 #ifndef INTERPD_INTERP_PYTHON_EXECUTOR_H_
 #define INTERPD_INTERP_PYTHON_EXECUTOR_H_
 
-#include "interp/python_api.h"
-
 #include <deque>
 #include <memory>
 #include <string>
@@ -20,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "interp/interpreter.h"
 #include "interp/py_ref.h"
+#include "interp/python_api.h"
 #include "interp/value_codec.h"
 #include "interp/work.h"
 
@@ -29,7 +28,7 @@ class PythonExecutor {
  public:
   explicit PythonExecutor(EncodeLimits limits) : limits_(limits) {}
 
-  // Prepares the interpreter: standard streams, sys.path, an interruptible time.sleep, then the set-up code.
+  // Prepares the interpreter: standard streams, sys.path, then the set-up code.
   // Errors: INTERPRETER_FAILED, with the traceback if Python code raised.
   absl::Status SetUp(const InterpreterConfig& config);
 
@@ -70,10 +69,10 @@ class PythonExecutor {
   absl::StatusOr<PyRef> Resolve(const std::string& text, std::unique_ptr<ExceptionInfo>* exception);
 
   const EncodeLimits limits_;
-  PyRef hosted_;      // the module hosted.py, when loaded
-  PyRef main_dict_;   // __main__.__dict__
-  PyRef compile_;     // builtins.compile
-  PyRef stdout_;      // sys.stdout and sys.stderr as the interpreter was born with
+  PyRef hosted_;     // the module hosted.py, when loaded
+  PyRef main_dict_;  // __main__.__dict__
+  PyRef compile_;    // builtins.compile
+  PyRef stdout_;     // sys.stdout and sys.stderr as the interpreter was born with
   PyRef stderr_;
   PyRef flush_name_;
   std::unordered_map<std::string, Target> targets_;  // parsed target texts

@@ -1,13 +1,15 @@
 #include "interp/python_runtime.h"
 
-#include "interp/python_api.h"
-
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 
+#include "absl/log/log.h"
 #include "absl/strings/str_cat.h"
+#include "interp/blocking_calls.h"
 #include "interp/hosted_source.h"
 #include "interp/py_ref.h"
+#include "interp/python_api.h"
 
 namespace interpd::interp {
 namespace {
@@ -66,6 +68,12 @@ absl::Status PythonRuntime::Start() {
   PyConfig_Clear(&config);
   if (PyStatus_Exception(status)) return Error(status);
 
+  // C code in an interpreter writes through the process's one `stdout`: unbuffered, it goes to the writing thread's fd.
+  std::setvbuf(stdout, nullptr, _IONBF, 0);
+  absl::Status interruptible = MakeBlockingCallsInterruptible();
+  if (!interruptible.ok()) {
+    LOG(WARNING) << "Interrupts will not reach hosted code that is blocked in a system call: " << interruptible;
+  }
   state().version = Py_GetVersion();
   absl::Status compiled = CompileHostedSource();
   state().main_thread_state = PyEval_SaveThread();

@@ -19,9 +19,9 @@ absl::StatusOr<SubInterpreter> SubInterpreter::Create() {
   PyThreadState* thread_state = nullptr;
   PyStatus status = Py_NewInterpreterFromConfig(&thread_state, &config);
   if (PyStatus_Exception(status)) {
-    return channels::MakeError(absl::StatusCode::kFailedPrecondition, "INTERPRETER_FAILED",
-                               absl::StrCat("CPython could not make an interpreter: ",
-                                            status.err_msg ? status.err_msg : "unknown error"));
+    return channels::MakeError(
+        absl::StatusCode::kFailedPrecondition, "INTERPRETER_FAILED",
+        absl::StrCat("CPython could not make an interpreter: ", status.err_msg ? status.err_msg : "unknown error"));
   }
   return SubInterpreter(thread_state);
 }

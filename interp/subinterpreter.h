@@ -5,11 +5,10 @@
 #ifndef INTERPD_INTERP_SUBINTERPRETER_H_
 #define INTERPD_INTERP_SUBINTERPRETER_H_
 
-#include "interp/python_api.h"
-
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "interp/python_api.h"
 
 namespace interpd::interp {
 

@@ -17,7 +17,8 @@ using channels::Value;
 using channels::ValueBuilder;
 using channels::ValueReader;
 
-// ---- PyObject -> Value ------------------------------------------------------------------------------------------------
+// ---- PyObject -> Value
+// ------------------------------------------------------------------------------------------------
 
 // Writes one object tree. Fails once; the path to the culprit is put together while the recursion unwinds.
 class Encoder {
@@ -57,8 +58,9 @@ class Encoder {
       builder_.Complex(PyComplex_RealAsDouble(object), PyComplex_ImagAsDouble(object));
       return true;
     }
-    return Fail(object, absl::StrCat("a ", Py_TYPE(object)->tp_name, " is not shareable (shareable are None, bool, int, ",
-                                     "float, complex, str, bytes, tuple, list, set, frozenset and dict)"));
+    return Fail(object,
+                absl::StrCat("a ", Py_TYPE(object)->tp_name, " is not shareable (shareable are None, bool, int, ",
+                             "float, complex, str, bytes, tuple, list, set, frozenset and dict)"));
   }
 
   // Whether `bytes` more are within the limit.
@@ -170,7 +172,8 @@ class Encoder {
   std::string type_;
 };
 
-// ---- Value -> PyObject ------------------------------------------------------------------------------------------------
+// ---- Value -> PyObject
+// ------------------------------------------------------------------------------------------------
 
 PyRef DecodeNode(ValueReader& reader);
 
@@ -219,37 +222,26 @@ PyRef DecodeNode(ValueReader& reader) {
   const char* bytes = node.bytes.data();
   const Py_ssize_t size = static_cast<Py_ssize_t>(node.bytes.size());
   switch (node.kind) {
-    case Kind::kNone:
-      return PyRef::Borrow(Py_None);
-    case Kind::kBool:
-      return PyRef::Borrow(node.bool_value ? Py_True : Py_False);
-    case Kind::kInt:
-      return PyRef::Steal(PyLong_FromLongLong(node.int_value));
+    case Kind::kNone: return PyRef::Borrow(Py_None);
+    case Kind::kBool: return PyRef::Borrow(node.bool_value ? Py_True : Py_False);
+    case Kind::kInt: return PyRef::Steal(PyLong_FromLongLong(node.int_value));
     case Kind::kBigInt:
       return PyRef::Steal(PyLong_FromNativeBytes(bytes, node.bytes.size(), Py_ASNATIVEBYTES_LITTLE_ENDIAN));
-    case Kind::kFloat:
-      return PyRef::Steal(PyFloat_FromDouble(node.real));
-    case Kind::kComplex:
-      return PyRef::Steal(PyComplex_FromDoubles(node.real, node.imag));
+    case Kind::kFloat: return PyRef::Steal(PyFloat_FromDouble(node.real));
+    case Kind::kComplex: return PyRef::Steal(PyComplex_FromDoubles(node.real, node.imag));
     case Kind::kAsciiStr: {
       PyRef text = PyRef::Steal(PyUnicode_New(size, 127));
       if (text && size != 0) std::memcpy(PyUnicode_1BYTE_DATA(text.get()), bytes, node.bytes.size());
       return text;
     }
-    case Kind::kStr:
-      return PyRef::Steal(PyUnicode_DecodeUTF8(bytes, size, "strict"));
-    case Kind::kSurrogateStr:
-      return PyRef::Steal(PyUnicode_DecodeUTF8(bytes, size, "surrogatepass"));
-    case Kind::kBytes:
-      return PyRef::Steal(PyBytes_FromStringAndSize(bytes, size));
+    case Kind::kStr: return PyRef::Steal(PyUnicode_DecodeUTF8(bytes, size, "strict"));
+    case Kind::kSurrogateStr: return PyRef::Steal(PyUnicode_DecodeUTF8(bytes, size, "surrogatepass"));
+    case Kind::kBytes: return PyRef::Steal(PyBytes_FromStringAndSize(bytes, size));
     case Kind::kTuple:
-    case Kind::kList:
-      return DecodeSequence(reader, node);
+    case Kind::kList: return DecodeSequence(reader, node);
     case Kind::kSet:
-    case Kind::kFrozenSet:
-      return DecodeSet(reader, node);
-    case Kind::kDict:
-      return DecodeDict(reader, node);
+    case Kind::kFrozenSet: return DecodeSet(reader, node);
+    case Kind::kDict: return DecodeDict(reader, node);
   }
   PyErr_SetString(PyExc_SystemError, "damaged value");
   return {};

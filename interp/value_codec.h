@@ -8,13 +8,12 @@
 #ifndef INTERPD_INTERP_VALUE_CODEC_H_
 #define INTERPD_INTERP_VALUE_CODEC_H_
 
-#include "interp/python_api.h"
-
 #include <cstddef>
 
 #include "absl/status/statusor.h"
 #include "channels/value.h"
 #include "interp/py_ref.h"
+#include "interp/python_api.h"
 
 namespace interpd::interp {
 

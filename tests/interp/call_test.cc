@@ -12,10 +12,10 @@
 namespace interpd {
 namespace {
 
-using ::testing::HasSubstr;
 using channels::Kind;
 using channels::Value;
 using channels::ValueBuilder;
+using ::testing::HasSubstr;
 using testing::Ints;
 using testing::TestInterpreter;
 
@@ -32,12 +32,16 @@ TEST(CallTest, ImportedAndMainFunctions) {
   kwargs.Int(10);
   EXPECT_EQ(interpreter.Call("add", Ints({1, 2}), std::move(kwargs).Finish())->value, Value::Int(13));
   EXPECT_EQ(interpreter.Call("N.f")->value, Value::Str("dotted"));
-  EXPECT_EQ(interpreter.Call("os.path:basename", [] {
-              ValueBuilder b;
-              b.Begin(Kind::kTuple, 1);
-              b.Str("/a/b");
-              return std::move(b).Finish();
-            }())->value, Value::Str("b"));
+  EXPECT_EQ(interpreter
+                .Call("os.path:basename",
+                      [] {
+                        ValueBuilder b;
+                        b.Begin(Kind::kTuple, 1);
+                        b.Str("/a/b");
+                        return std::move(b).Finish();
+                      }())
+                ->value,
+            Value::Str("b"));
 }
 
 TEST(CallTest, RedefinedFunctionIsSeen) {

@@ -12,9 +12,9 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
+using testing::ExecOutcome;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using testing::ExecOutcome;
 using testing::TestInterpreter;
 
 TEST(ExecTest, NamespaceLasts) {
@@ -78,7 +78,8 @@ except ValueError as e:
 
 TEST(ExecTest, HostedTracebackShowsSource) {
   TestInterpreter interpreter;
-  ExecOutcome outcome = interpreter.Exec("import traceback\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    traceback.print_exc()");
+  ExecOutcome outcome =
+      interpreter.Exec("import traceback\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    traceback.print_exc()");
   EXPECT_THAT(outcome.err, HasSubstr("    1 / 0\n"));
 }
 
@@ -218,12 +219,14 @@ for fd in (0, 1, 2): os.close(fd)
   EXPECT_EQ(outcome.result.exception, nullptr) << outcome.result.exception->formatted;
   EXPECT_EQ(two.Exec("print('unharmed')").out, "unharmed\n");
   // Its own output is gone, it itself is not.
-  EXPECT_EQ(one.Call("builtins:len", [] {
-                  channels::ValueBuilder builder;
-                  builder.Begin(channels::Kind::kTuple, 1);
-                  builder.Str("four");
-                  return std::move(builder).Finish();
-                }())->value,
+  EXPECT_EQ(one.Call("builtins:len",
+                     [] {
+                       channels::ValueBuilder builder;
+                       builder.Begin(channels::Kind::kTuple, 1);
+                       builder.Str("four");
+                       return std::move(builder).Finish();
+                     }())
+                ->value,
             channels::Value::Int(4));
 }
 
