@@ -1,0 +1,61 @@
+#include "daemon/admin_service.h"
+
+#include <unistd.h>
+
+#include <optional>
+
+#include "daemon/immediate_rpc.h"
+#include "daemon/process_info.h"
+#include "daemon/proto_time.h"
+#include "daemon/utf8.h"
+#include "daemon/value_proto.h"
+#include "daemon/version.h"
+
+namespace interpd::daemon {
+namespace {
+
+absl::Status GetInfo(ServerState& state, const v1::GetInfoRequest&, v1::Info* response) {
+  interp::HostInfo host = state.registry.info();
+  ProcessInfo process = ReadProcessInfo();
+  response->set_version(kVersion);
+  response->set_python_version(ToValidUtf8(host.python_version));
+  response->set_pid(getpid());
+  EncodeTime(state.start_time, response->mutable_start_time());
+  response->set_interpreter_count(static_cast<int64_t>(host.interpreter_count));
+  response->set_stuck_count(static_cast<int64_t>(host.stuck_count));
+  response->set_pending_count(host.pending_count);
+  response->set_completed_count(host.completed_count);
+  response->set_rss_bytes(process.rss_bytes);
+  response->set_open_fds(process.open_fds);
+  response->set_threads(process.threads);
+  response->set_draining(state.draining);
+  for (const std::string& address : state.addresses) response->add_listen_addresses(ToValidUtf8(address));
+  v1::Limits* limits = response->mutable_limits();
+  limits->set_max_interpreters(state.options.max_interpreters);
+  limits->set_max_message_bytes(state.options.max_message_bytes);
+  limits->set_max_source_bytes(interp::kMaxSourceBytes);
+  limits->set_max_value_depth(kMaxWireDepth);
+  return absl::OkStatus();
+}
+
+absl::Status Drain(ServerState& state, const v1::DrainRequest& request, v1::DrainResponse*) {
+  std::optional<absl::Duration> grace;
+  if (request.has_grace_period()) {
+    absl::StatusOr<absl::Duration> asked = DecodeGracePeriod(request.grace_period(), "grace_period");
+    if (!asked.ok()) return asked.status();
+    grace = *asked;
+  }
+  state.options.on_drain(grace);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AdminService::Listen() {
+  using GetInfoRpc = ImmediateRpc<RawAdmin, v1::GetInfoRequest, v1::Info>;
+  (new GetInfoRpc(state_, raw_, &RawAdmin::RequestGetInfo, &GetInfo))->Start();
+  using DrainRpc = ImmediateRpc<RawAdmin, v1::DrainRequest, v1::DrainResponse>;
+  (new DrainRpc(state_, raw_, &RawAdmin::RequestDrain, &Drain))->Start();
+}
+
+}  // namespace interpd::daemon

@@ -1,0 +1,290 @@
+#include "daemon/config.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <limits>
+#include <sstream>
+#include <utility>
+
+#include "absl/algorithm/container.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+
+#define TOML_EXCEPTIONS 0
+#define TOML_HEADER_ONLY 1
+#include <toml++/toml.hpp>
+
+namespace interpd::daemon {
+namespace {
+
+constexpr int64_t kMinMessageBytes = 4096;
+constexpr int64_t kMaxMessageBytes = int64_t{1} << 30;  // protobuf's own limit is 2 GiB
+constexpr std::array<std::string_view, 3> kLogLevels = {"info", "warning", "error"};
+
+// ---- One key of the file --------------------------------------------------------------------------------------------
+
+// A pointer to where the value goes says its type too.
+using Target = std::variant<std::string*, bool*, int64_t*, size_t*, double*, std::vector<std::string>*>;
+
+struct Key {
+  std::string_view name;  // dotted: "tls.cert"
+  Target target;
+};
+
+// Every key there is, in the order in which they are printed: those of no table first.
+std::vector<Key> Keys(Config& config, std::string& socket_mode) {
+  return {
+      {"listen", &config.listen},
+      {"insecure", &config.insecure},
+      {"socket_mode", &socket_mode},
+      {"max_interpreters", &config.max_interpreters},
+      {"max_message_bytes", &config.max_message_bytes},
+      {"grace_period_seconds", &config.grace_period_seconds},
+      {"log_level", &config.log_level},
+      {"tls.cert", &config.tls.cert},
+      {"tls.key", &config.tls.key},
+      {"tls.client_ca", &config.tls.client_ca},
+      {"interpreter.path", &config.interpreter.path},
+      {"interpreter.venv", &config.interpreter.venv},
+      {"interpreter.site", &config.interpreter.site},
+      {"interpreter.cwd", &config.interpreter.cwd},
+      {"interpreter.queue_limit", &config.interpreter.queue_limit},
+      {"interpreter.log_limit_bytes", &config.interpreter.log_limit_bytes},
+  };
+}
+
+// Takes `node` if it is of the type that the key has; if not, says what the type is.
+const char* Assign(const toml::node& node, std::string* to) {
+  if (!node.is_string()) return "a string";
+  *to = node.ref<std::string>();
+  return nullptr;
+}
+const char* Assign(const toml::node& node, bool* to) {
+  if (!node.is_boolean()) return "true or false";
+  *to = node.ref<bool>();
+  return nullptr;
+}
+const char* Assign(const toml::node& node, int64_t* to) {
+  if (!node.is_integer()) return "an integer";
+  *to = node.ref<int64_t>();
+  return nullptr;
+}
+const char* Assign(const toml::node& node, size_t* to) {
+  if (!node.is_integer() || node.ref<int64_t>() < 0) return "an integer that is not negative";
+  *to = static_cast<size_t>(node.ref<int64_t>());
+  return nullptr;
+}
+const char* Assign(const toml::node& node, double* to) {
+  std::optional<double> number = node.is_number() ? node.value<double>() : std::nullopt;
+  if (!number) return "a number";
+  *to = *number;
+  return nullptr;
+}
+const char* Assign(const toml::node& node, std::vector<std::string>* to) {
+  static constexpr char kExpected[] = "an array of strings";
+  if (!node.is_array()) return kExpected;
+  std::vector<std::string> values;
+  for (const toml::node& element : *node.as_array()) {
+    if (!element.is_string()) return kExpected;
+    values.push_back(element.ref<std::string>());
+  }
+  *to = std::move(values);
+  return nullptr;
+}
+
+// ---- Messages -------------------------------------------------------------------------------------------------------
+
+std::string At(std::string_view file, const toml::source_region& source) {
+  return absl::StrCat(file, ":", source.begin.line, ":", source.begin.column, ": ");
+}
+
+// Changes of one character that turn `a` into `b`.
+size_t Distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      size_t changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = std::exchange(row[j], std::min({changed, row[j] + 1, row[j - 1] + 1}));
+    }
+  }
+  return row[b.size()];
+}
+
+std::string UnknownKey(std::string_view key, const std::vector<Key>& keys) {
+  const Key* nearest = &*absl::c_min_element(
+      keys, [key](const Key& a, const Key& b) { return Distance(key, a.name) < Distance(key, b.name); });
+  std::string message = absl::StrCat("unknown key '", key, "'");
+  if (Distance(key, nearest->name) <= std::max<size_t>(2, key.size() / 3)) {
+    absl::StrAppend(&message, " (did you mean '", nearest->name, "'?)");
+  }
+  return message;
+}
+
+// Where in the file each key stands, so that a value out of range can be pointed at.
+using Places = std::vector<std::pair<std::string_view, toml::source_region>>;
+
+absl::Status ReadTable(const toml::table& table, const std::string& prefix, std::string_view file,
+                       const std::vector<Key>& keys, Places* places) {
+  for (const auto& [key, node] : table) {
+    std::string name = absl::StrCat(prefix, key.str());
+    std::string table_prefix = absl::StrCat(name, ".");
+    bool is_table = absl::c_any_of(keys, [&](const Key& k) { return k.name.starts_with(table_prefix); });
+    auto found = absl::c_find_if(keys, [&](const Key& k) { return k.name == name; });
+    if (is_table) {
+      if (!node.is_table()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(At(file, node.source()), "'", name, "' must be a table, as in [", name, "]"));
+      }
+      absl::Status status = ReadTable(*node.as_table(), table_prefix, file, keys, places);
+      if (!status.ok()) return status;
+    } else if (found == keys.end()) {
+      return absl::InvalidArgumentError(absl::StrCat(At(file, key.source()), UnknownKey(name, keys)));
+    } else {
+      const char* expected = std::visit([&node](auto* to) { return Assign(node, to); }, found->target);
+      if (expected != nullptr) {
+        return absl::InvalidArgumentError(absl::StrCat(At(file, node.source()), "'", name, "' must be ", expected));
+      }
+      places->emplace_back(found->name, node.source());
+    }
+  }
+  return absl::OkStatus();
+}
+
+struct OutOfRange {
+  std::string_view key;
+  std::string problem;
+};
+
+std::optional<OutOfRange> FindOutOfRange(const Config& config) {
+  auto outside = [](auto value, auto low, auto high) { return !(value >= low && value <= high); };  // NaN is outside
+  if (outside(config.max_interpreters, 1, 1'000'000)) return OutOfRange{"max_interpreters", "must be 1 to 1000000"};
+  if (outside(config.max_message_bytes, kMinMessageBytes, kMaxMessageBytes)) {
+    return OutOfRange{"max_message_bytes", absl::StrCat("must be ", kMinMessageBytes, " to ", kMaxMessageBytes)};
+  }
+  if (outside(config.grace_period_seconds, 0, 3600)) {
+    return OutOfRange{"grace_period_seconds", "must be 0 to 3600"};
+  }
+  if (!absl::c_linear_search(kLogLevels, config.log_level)) {
+    return OutOfRange{"log_level", absl::StrCat("must be one of ", absl::StrJoin(kLogLevels, ", "))};
+  }
+  if (config.tls.cert.empty() != config.tls.key.empty()) {
+    return OutOfRange{config.tls.cert.empty() ? "tls.key" : "tls.cert", "needs both tls.cert and tls.key"};
+  }
+  if (!config.tls.client_ca.empty() && config.tls.cert.empty()) {
+    return OutOfRange{"tls.client_ca", "needs tls.cert and tls.key too"};
+  }
+  for (const std::string& entry : config.interpreter.path) {
+    if (!entry.starts_with('/')) return OutOfRange{"interpreter.path", "must hold absolute paths"};
+  }
+  if (!config.interpreter.venv.empty() && !config.interpreter.venv.starts_with('/')) {
+    return OutOfRange{"interpreter.venv", "must be an absolute path"};
+  }
+  if (!config.interpreter.cwd.empty() && !config.interpreter.cwd.starts_with('/')) {
+    return OutOfRange{"interpreter.cwd", "must be an absolute path"};
+  }
+  if (outside(config.interpreter.queue_limit, size_t{1}, size_t{65536})) {
+    return OutOfRange{"interpreter.queue_limit", "must be 1 to 65536"};
+  }
+  if (outside(config.interpreter.log_limit_bytes, size_t{1}, size_t{64} << 20)) {
+    return OutOfRange{"interpreter.log_limit_bytes", "must be 1 to 67108864"};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+absl::StatusOr<uint32_t> ParseSocketMode(std::string_view text) {
+  uint32_t mode = 0;
+  bool octal = !text.empty() && text.size() <= 4 && absl::c_all_of(text, [](char c) { return c >= '0' && c <= '7'; });
+  for (char c : text) mode = mode * 8 + (c - '0');
+  if (!octal || mode > 0777) {
+    return absl::InvalidArgumentError("'socket_mode' must be octal digits up to 0777, as in \"0600\"");
+  }
+  return mode;
+}
+
+absl::Status ParseConfig(std::string_view toml_text, std::string_view file, Config* config) {
+  toml::parse_result parsed = toml::parse(toml_text, file);
+  if (!parsed) {
+    return absl::InvalidArgumentError(absl::StrCat(At(file, parsed.error().source()), parsed.error().description()));
+  }
+  Config result = *config;
+  std::string socket_mode = absl::StrFormat("%04o", config->socket_mode);
+  Places places;
+  absl::Status status = ReadTable(parsed.table(), "", file, Keys(result, socket_mode), &places);
+  if (!status.ok()) return status;
+
+  auto place = [&](std::string_view key) {
+    auto found = absl::c_find_if(places, [key](const auto& entry) { return entry.first == key; });
+    return found == places.end() ? absl::StrCat(file, ": ") : At(file, found->second);
+  };
+  absl::StatusOr<uint32_t> mode = ParseSocketMode(socket_mode);
+  if (!mode.ok()) return absl::InvalidArgumentError(absl::StrCat(place("socket_mode"), mode.status().message()));
+  result.socket_mode = *mode;
+  // Only what the file says: a flag may still mend what stands elsewhere.
+  std::optional<OutOfRange> wrong = FindOutOfRange(result);
+  if (wrong) {
+    return absl::InvalidArgumentError(absl::StrCat(place(wrong->key), "'", wrong->key, "' ", wrong->problem));
+  }
+  *config = std::move(result);
+  return absl::OkStatus();
+}
+
+absl::Status ReadConfigFile(const std::string& file, Config* config) {
+  std::ifstream stream(file, std::ios::binary);
+  std::ostringstream text;
+  if (stream) text << stream.rdbuf();
+  if (!stream || stream.bad()) {
+    return absl::NotFoundError(absl::StrCat(file, ": cannot read it: ", std::strerror(errno)));
+  }
+  return ParseConfig(text.str(), file, config);
+}
+
+absl::Status CheckConfig(const Config& config) {
+  std::optional<OutOfRange> wrong = FindOutOfRange(config);
+  if (!wrong) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("'", wrong->key, "' ", wrong->problem));
+}
+
+std::string PrintConfig(const Config& config) {
+  Config copy = config;
+  std::string socket_mode = absl::StrFormat("%04o", config.socket_mode);
+  std::ostringstream out;
+  std::string_view table;
+  for (const Key& key : Keys(copy, socket_mode)) {
+    size_t dot = key.name.find('.');
+    std::string_view name = key.name;
+    if (dot != std::string_view::npos) {
+      if (key.name.substr(0, dot) != table) out << "\n[" << key.name.substr(0, dot) << "]\n";
+      table = key.name.substr(0, dot);
+      name = key.name.substr(dot + 1);
+    }
+    out << name << " = ";
+    std::visit(
+        [&out](const auto* value) {
+          using T = std::remove_cvref_t<decltype(*value)>;
+          if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+            toml::array array;
+            for (const std::string& element : *value) array.push_back(element);
+            out << array;
+          } else if constexpr (std::is_same_v<T, size_t>) {
+            out << toml::value<int64_t>(static_cast<int64_t>(*value));
+          } else {
+            out << toml::value<T>(*value);
+          }
+        },
+        key.target);
+    out << "\n";
+  }
+  return out.str();
+}
+
+}  // namespace interpd::daemon

@@ -1,0 +1,54 @@
+// Config: what interpd is told by its command line and its configuration file.
+//
+// Who includes this: main.cc, which reads it, and the parts that it makes from it.
+#ifndef INTERPD_DAEMON_CONFIG_H_
+#define INTERPD_DAEMON_CONFIG_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "interp/interpreter.h"
+
+namespace interpd::daemon {
+
+struct TlsConfig {
+  std::string cert;       // PEM file with the server's certificate chain; empty: no TLS
+  std::string key;        // PEM file with its private key
+  std::string client_ca;  // PEM file; if set, clients must show a certificate that it has signed
+};
+
+struct Config {
+  std::vector<std::string> listen;  // unix:PATH or HOST:PORT; empty: the default socket
+  bool insecure = false;            // TCP without TLS, on loopback only
+  uint32_t socket_mode = 0600;
+  TlsConfig tls;
+  int64_t max_interpreters = 4096;
+  int64_t max_message_bytes = int64_t{64} << 20;
+  double grace_period_seconds = 30;       // for what runs when the daemon is told to end
+  std::string log_level = "info";         // info, warning or error
+  interp::InterpreterConfig interpreter;  // what an interpreter gets that does not say otherwise
+};
+
+// Reads TOML into `config`; keys that are not there leave it as it is. `file` is for messages. An unknown key, one
+// twice or of a wrong type, or a value out of range is an error "FILE:LINE:COLUMN: ...".
+absl::Status ParseConfig(std::string_view toml, std::string_view file, Config* config);
+
+// The same with a file's contents.
+absl::Status ReadConfigFile(const std::string& file, Config* config);
+
+// The ranges that the file and the flags share. The message names the key.
+absl::Status CheckConfig(const Config& config);
+
+// Octal digits, as in "0600". Errors: anything else, or above 0777.
+absl::StatusOr<uint32_t> ParseSocketMode(std::string_view text);
+
+// The whole configuration as TOML that ParseConfig reads back to the same.
+std::string PrintConfig(const Config& config);
+
+}  // namespace interpd::daemon
+
+#endif  // INTERPD_DAEMON_CONFIG_H_

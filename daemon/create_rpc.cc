@@ -1,0 +1,138 @@
+#include "daemon/create_rpc.h"
+
+#include <utility>
+
+#include "absl/hash/hash.h"
+#include "absl/strings/str_cat.h"
+#include "daemon/interpreter_proto.h"
+#include "daemon/proto_time.h"
+
+namespace interpd::daemon {
+namespace {
+
+constexpr size_t kMaxRequestIdBytes = 63;
+constexpr absl::Duration kDefaultGracePeriod = absl::Seconds(5);
+
+// What a repeated Create answers: the interpreter made the first time as it is now, or that it is closed.
+v1::Interpreter Refresh(const ServerState& state, const v1::Interpreter& first) {
+  absl::StatusOr<std::string_view> id = ParseName(first.name());
+  if (id.ok()) {
+    absl::StatusOr<std::shared_ptr<interp::Interpreter>> now = state.registry.Get(*id);
+    if (now.ok()) {
+      v1::Interpreter result;
+      EncodeInterpreter(**now, SetupSource::kInclude, &result);
+      bool same = result.create_time().seconds() == first.create_time().seconds() &&
+                  result.create_time().nanos() == first.create_time().nanos();
+      if (same) return result;
+    }
+  }
+  v1::Interpreter result = first;
+  result.set_state(v1::Interpreter::CLOSED);
+  return result;
+}
+
+}  // namespace
+
+void CreateRpc::Listen(void* tag) {
+  service_.RequestCreate(&context_, &request_bytes_, &responder_, state_.loop.queue(), state_.loop.queue(), tag);
+}
+
+void CreateRpc::Handle(v1::CreateRequest& request) {
+  if (state_.draining) return Fail(ServerDraining());
+  if (!request.interpreter_id().empty() && !IsValidId(request.interpreter_id())) {
+    return Fail(
+        InvalidField("interpreter_id",
+                     "must be 1 to 63 letters, digits, '_', '-' or '.', a letter or digit first; leave it empty "
+                     "for a fresh one"));
+  }
+  if (request.request_id().size() > kMaxRequestIdBytes) {
+    return Fail(InvalidField("request_id", absl::StrCat("is longer than ", kMaxRequestIdBytes, " characters")));
+  }
+  if (!request.request_id().empty()) {
+    Ref();  // until the answer
+    CreateRequests::Answer answer = [this](const absl::Status& status, const v1::Interpreter& interpreter) {
+      if (status.ok()) {
+        Reply(Refresh(state_, interpreter));
+      } else {
+        Fail(status);
+      }
+      Unref();
+    };
+    uint64_t fingerprint = absl::HashOf(request.SerializeAsString());
+    if (!requests_.IsFirst(request.request_id(), fingerprint, absl::Now(), &answer)) return;
+    Unref();
+    request_id_ = request.request_id();
+  }
+  absl::Status status = Create(request);
+  if (!status.ok()) Made(status);
+}
+
+absl::Status CreateRpc::Create(const v1::CreateRequest& request) {
+  absl::StatusOr<interp::InterpreterConfig> config =
+      DecodeConfig(request.config(), state_.options.interpreter_defaults);
+  if (!config.ok()) return config.status();
+  // The host calls back from a thread of its own; the answer is made in the event loop.
+  auto done = [this, &loop = state_.loop](absl::Status made) {
+    loop.Post([this, made = std::move(made)] {
+      Made(made);
+      Unref();
+    });
+  };
+  absl::StatusOr<std::shared_ptr<interp::Interpreter>> interpreter =
+      state_.registry.Create(request.interpreter_id(), *std::move(config), std::move(done));
+  if (!interpreter.ok()) return interpreter.status();
+  // Not too late: what `done` has posted runs after this handler.
+  Ref();
+  interpreter_ = *std::move(interpreter);
+  return absl::OkStatus();
+}
+
+void CreateRpc::Made(const absl::Status& status) {
+  v1::Interpreter answer;
+  if (status.ok()) EncodeInterpreter(*interpreter_, SetupSource::kInclude, &answer);
+  if (!request_id_.empty()) requests_.Made(request_id_, status, answer, absl::Now());
+  if (!status.ok()) return Fail(status);
+  if (cancelled() && request_id_.empty()) {
+    interpreter_->Close(absl::ZeroDuration(), [](interp::State) {});
+  }
+  Reply(answer);
+}
+
+void CloseRpc::Listen(void* tag) {
+  service_.RequestClose(&context_, &request_bytes_, &responder_, state_.loop.queue(), state_.loop.queue(), tag);
+}
+
+void CloseRpc::Handle(v1::CloseRequest& request) {
+  absl::Status status = Close(request);
+  if (!status.ok()) Fail(status);
+}
+
+absl::Status CloseRpc::Close(const v1::CloseRequest& request) {
+  if (state_.draining) return ServerDraining();
+  absl::StatusOr<std::string_view> id = ParseName(request.name());
+  if (!id.ok()) return id.status();
+  absl::Duration grace = kDefaultGracePeriod;
+  if (request.has_grace_period()) {
+    absl::StatusOr<absl::Duration> asked = DecodeGracePeriod(request.grace_period(), "grace_period");
+    if (!asked.ok()) return asked.status();
+    grace = *asked;
+  }
+  absl::StatusOr<std::shared_ptr<interp::Interpreter>> interpreter = state_.registry.Get(*id);
+  if (!interpreter.ok()) return interpreter.status();
+  interpreter_ = *std::move(interpreter);
+  Ref();
+  interpreter_->Close(grace, [this, &loop = state_.loop](interp::State state) {
+    loop.Post([this, state] {
+      v1::Interpreter answer;
+      EncodeInterpreter(*interpreter_, SetupSource::kOmit, &answer);
+      answer.set_state(EncodeState(state));
+      Reply(answer);
+      interpreter_.reset();
+      state_.options.on_interpreter_closed();
+      Unref();
+    });
+  });
+  return absl::OkStatus();
+}
+
+}  // namespace interpd::daemon

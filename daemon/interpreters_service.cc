@@ -1,0 +1,97 @@
+#include "daemon/interpreters_service.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "daemon/call_rpc.h"
+#include "daemon/call_stream_rpc.h"
+#include "daemon/create_rpc.h"
+#include "daemon/exec_rpc.h"
+#include "daemon/immediate_rpc.h"
+#include "daemon/interpreter_proto.h"
+#include "daemon/logs_rpc.h"
+
+namespace interpd::daemon {
+namespace {
+
+constexpr int kDefaultPageSize = 100;
+constexpr int kMaxPageSize = 1000;
+
+// Before the name in a page token: tells our own tokens from anything else.
+constexpr std::string_view kTokenPrefix = "after:";
+
+// Calls that may arrive at once without waiting for this process to ask for the next.
+constexpr int kWaitingForHot = 32;
+constexpr int kWaitingForOthers = 4;
+
+absl::StatusOr<std::shared_ptr<interp::Interpreter>> Find(const ServerState& state, std::string_view name) {
+  absl::StatusOr<std::string_view> id = ParseName(name);
+  if (!id.ok()) return id.status();
+  return state.registry.Get(*id);
+}
+
+absl::Status Get(ServerState& state, const v1::GetRequest& request, v1::Interpreter* response) {
+  absl::StatusOr<std::shared_ptr<interp::Interpreter>> interpreter = Find(state, request.name());
+  if (!interpreter.ok()) return interpreter.status();
+  EncodeInterpreter(**interpreter, SetupSource::kInclude, response);
+  return absl::OkStatus();
+}
+
+absl::Status List(ServerState& state, const v1::ListRequest& request, v1::ListResponse* response) {
+  if (request.page_size() < 0) return InvalidField("page_size", "is negative");
+  size_t limit = request.page_size() == 0 ? kDefaultPageSize : std::min(request.page_size(), kMaxPageSize);
+  std::string token;
+  std::string_view after;
+  if (!request.page_token().empty()) {
+    bool decoded = absl::WebSafeBase64Unescape(request.page_token(), &token);
+    after = token;
+    if (!decoded || !absl::ConsumePrefix(&after, kTokenPrefix) || !IsValidId(after)) {
+      return InvalidField("page_token", "is no next_page_token of a List call; leave it empty to start anew");
+    }
+  }
+  // One more than asked for says whether there is a next page.
+  std::vector<std::shared_ptr<interp::Interpreter>> found = state.registry.List(after, limit + 1);
+  if (found.size() > limit) {
+    found.resize(limit);
+    response->set_next_page_token(absl::WebSafeBase64Escape(absl::StrCat(kTokenPrefix, found.back()->name())));
+  }
+  for (const auto& interpreter : found) {
+    EncodeInterpreter(*interpreter, SetupSource::kOmit, response->add_interpreters());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Interrupt(ServerState& state, const v1::InterruptRequest& request, v1::InterruptResponse* response) {
+  if (state.draining) return ServerDraining();
+  absl::StatusOr<std::shared_ptr<interp::Interpreter>> interpreter = Find(state, request.name());
+  if (!interpreter.ok()) return interpreter.status();
+  response->set_interrupted((*interpreter)->Interrupt());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void InterpretersService::Listen() {
+  for (int i = 0; i < kWaitingForHot; ++i) (new CallRpc(state_, raw_))->Start();
+  for (int i = 0; i < kWaitingForOthers; ++i) {
+    (new CreateRpc(state_, raw_, create_requests_))->Start();
+    (new CloseRpc(state_, raw_))->Start();
+    (new ExecRpc(state_, raw_))->Start();
+    (new CallStreamRpc(state_, raw_))->Start();
+    (new LogsRpc(state_, raw_))->Start();
+    using GetRpc = ImmediateRpc<RawInterpreters, v1::GetRequest, v1::Interpreter>;
+    (new GetRpc(state_, raw_, &RawInterpreters::RequestGet, &Get))->Start();
+    using ListRpc = ImmediateRpc<RawInterpreters, v1::ListRequest, v1::ListResponse>;
+    (new ListRpc(state_, raw_, &RawInterpreters::RequestList, &List))->Start();
+    using InterruptRpc = ImmediateRpc<RawInterpreters, v1::InterruptRequest, v1::InterruptResponse>;
+    (new InterruptRpc(state_, raw_, &RawInterpreters::RequestInterrupt, &Interrupt))->Start();
+  }
+}
+
+}  // namespace interpd::daemon

@@ -1,0 +1,210 @@
+// interpd: the daemon.
+#include <malloc.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/log/globals.h"
+#include "absl/log/initialize.h"
+#include "absl/log/log.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "daemon/config.h"
+#include "daemon/lifecycle.h"
+#include "daemon/listener.h"
+#include "daemon/server.h"
+#include "daemon/version.h"
+#include "interp/interpreter_registry.h"
+
+namespace interpd::daemon {
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
+
+constexpr char kDescription[] =
+    "Hosts many isolated CPython interpreters in one process, each with its own GIL and thread, driven over gRPC.";
+constexpr char kFooter[] =
+    "Signals:\n"
+    "  SIGTERM, SIGINT   drain: no new work, what runs gets the grace period, then exit 0; SIGINT twice: at once\n"
+    "  SIGUSR1           log every interpreter's state and Python stack\n"
+    "\n"
+    "Examples:\n"
+    "  interpd\n"
+    "  interpd --listen unix:/tmp/interpd.sock --grace-period 5\n"
+    "  interpd --listen 127.0.0.1:7878 --insecure\n"
+    "  interpd --listen 0.0.0.0:7878 --tls-cert cert.pem --tls-key key.pem --tls-client-ca ca.pem\n"
+    "  interpd --config /etc/interpd.toml --print-config";
+
+void Say(const std::string& message) { std::fprintf(stderr, "interpd: %s\n", message.c_str()); }
+
+struct CommandLine {
+  std::string config_file;
+  bool print_config = false;
+  std::string socket_mode;
+};
+
+// Adds the flags; those that are given write into `config`.
+void AddFlags(CLI::App& app, CommandLine& line, Config& config) {
+  app.set_version_flag("--version", absl::StrCat("interpd ", kVersion));
+  app.add_option("--config", line.config_file, "Read this TOML file first; flags override it")->type_name("FILE");
+  app.add_flag("--print-config", line.print_config, "Print the configuration that results, as TOML, and exit");
+  app.add_option("--listen", config.listen,
+                 "Listen there: unix:PATH or HOST:PORT; may be given several times\n"
+                 "(default: unix:$XDG_RUNTIME_DIR/interpd.sock, as root unix:/run/interpd/interpd.sock)")
+      ->type_name("ADDRESS")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_flag("--insecure", config.insecure, "Allow TCP without TLS on loopback addresses");
+  app.add_option("--tls-cert", config.tls.cert, "The server's certificate chain, PEM")->type_name("FILE");
+  app.add_option("--tls-key", config.tls.key, "The server's private key, PEM")->type_name("FILE");
+  app.add_option("--tls-client-ca", config.tls.client_ca,
+                 "Clients must show a certificate that this CA has signed, PEM")
+      ->type_name("FILE");
+  app.add_option("--socket-mode", line.socket_mode, "Mode of unix sockets, octal (default: 0600)")->type_name("MODE");
+  app.add_option("--max-interpreters", config.max_interpreters, "Interpreters at once (default: 4096)")->type_name("N");
+  app.add_option("--max-message-bytes", config.max_message_bytes, "Size limit of a request or answer (default: 64 MiB)")
+      ->type_name("N");
+  app.add_option("--grace-period", config.grace_period_seconds,
+                 "What runs may go on for so long when the daemon ends (default: 30)")
+      ->type_name("SECONDS");
+  app.add_option("--log-level", config.log_level, "info, warning or error (default: info)")->type_name("LEVEL");
+  app.add_option("--path", config.interpreter.path, "Put this directory on every interpreter's sys.path")
+      ->type_name("DIR")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--venv", config.interpreter.venv, "Virtual environment of interpreters that name none")
+      ->type_name("DIR");
+  app.add_flag("--site", config.interpreter.site, "Run `import site` in every interpreter");
+  app.footer(kFooter);
+}
+
+// The configuration of file and flags. An error says which of them is wrong.
+absl::StatusOr<Config> Configure(const CommandLine& line, Config flags, int argc, char** argv) {
+  Config config;
+  if (!line.config_file.empty()) {
+    absl::Status read = ReadConfigFile(line.config_file, &config);
+    if (!read.ok()) return read;
+    // Once more, on top of the file.
+    CommandLine again;
+    CLI::App overriding(kDescription, "interpd");
+    AddFlags(overriding, again, config);
+    overriding.parse(argc, argv);
+  } else {
+    config = std::move(flags);
+  }
+  if (!line.socket_mode.empty()) {
+    absl::StatusOr<uint32_t> mode = ParseSocketMode(line.socket_mode);
+    if (!mode.ok()) return absl::InvalidArgumentError(absl::StrCat("--socket-mode: ", mode.status().message()));
+    config.socket_mode = *mode;
+  }
+  absl::Status checked = CheckConfig(config);
+  if (!checked.ok()) return checked;
+  return config;
+}
+
+absl::LogSeverityAtLeast LogLevel(const std::string& name) {
+  if (name == "error") return absl::LogSeverityAtLeast::kError;
+  if (name == "warning") return absl::LogSeverityAtLeast::kWarning;
+  return absl::LogSeverityAtLeast::kInfo;
+}
+
+// What thousands of interpreters in one process need of it.
+void PrepareProcess() {
+  rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  // C code of every interpreter writes through these same two; a buffer would hand one's output to another.
+  std::setvbuf(stdout, nullptr, _IONBF, 0);
+  std::setvbuf(stderr, nullptr, _IONBF, 0);
+  // Payloads of megabytes are bound by page faults: blocks of that size stay with malloc for the next one. What is
+  // left goes back when interpreters are closed (Lifecycle).
+  mallopt(M_MMAP_THRESHOLD, 8 << 20);
+  mallopt(M_TRIM_THRESHOLD, 32 << 20);
+}
+
+int Serve(const Config& config, Lifecycle& lifecycle) {
+  absl::StatusOr<Listener> listener = Listener::Prepare(config);
+  if (!listener.ok()) {
+    Say(std::string(listener.status().message()));
+    return kFailed;
+  }
+  interp::HostConfig host;
+  host.max_interpreters = static_cast<size_t>(config.max_interpreters);
+  absl::StatusOr<std::unique_ptr<interp::InterpreterRegistry>> registry = interp::InterpreterRegistry::Start(host);
+  if (!registry.ok()) {
+    Say(absl::StrCat("cannot start Python: ", registry.status().message()));
+    return kFailed;
+  }
+  ServerOptions options;
+  options.max_message_bytes = config.max_message_bytes;
+  options.max_interpreters = config.max_interpreters;
+  options.interpreter_defaults = config.interpreter;
+  options.on_drain = [&lifecycle](std::optional<absl::Duration> grace) { lifecycle.RequestDrain(grace); };
+  options.on_interpreter_closed = [&lifecycle] { lifecycle.InterpreterClosed(); };
+  absl::StatusOr<std::unique_ptr<Server>> server;
+  {
+    ScopedUmask umask(config.socket_mode);
+    server = Server::Start(**registry, listener->endpoints(), std::move(options));
+  }
+  absl::Status bound = server.ok() ? listener->Bound() : server.status();
+  if (!bound.ok()) {
+    Say(std::string(bound.message()));
+    return kFailed;
+  }
+  Say(absl::StrCat("ready ", absl::StrJoin((*server)->addresses(), " ")));
+
+  bool all_ended = lifecycle.Run(**registry, **server, absl::Seconds(config.grace_period_seconds));
+  if (!all_ended) {
+    // Threads of interpreters go on as long as the process does, so nothing that they use may be torn down.
+    {
+      Listener ours = *std::move(listener);
+    }
+    std::fflush(nullptr);
+    _exit(0);
+  }
+  server->reset();
+  registry->reset();
+  LOG(INFO) << "ended";
+  return 0;
+}
+
+int Main(int argc, char** argv) {
+  Lifecycle lifecycle;
+  CommandLine line;
+  Config flags;
+  CLI::App app(kDescription, "interpd");
+  AddFlags(app, line, flags);
+  absl::StatusOr<Config> config;
+  try {  // CLI11 reports by exceptions
+    app.parse(argc, argv);
+    config = Configure(line, flags, argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kUsage;
+  }
+  if (!config.ok()) {
+    Say(std::string(config.status().message()));
+    return kUsage;
+  }
+  if (line.print_config) {
+    std::fputs(PrintConfig(*config).c_str(), stdout);
+    return 0;
+  }
+  absl::InitializeLog();
+  absl::SetStderrThreshold(LogLevel(config->log_level));
+  PrepareProcess();
+  return Serve(*config, lifecycle);
+}
+
+}  // namespace
+}  // namespace interpd::daemon
+
+int main(int argc, char** argv) { return interpd::daemon::Main(argc, argv); }

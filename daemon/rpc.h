@@ -1,0 +1,235 @@
+// Rpc and its templates: one call each, from waiting for a client to its last event.
+//
+// Who includes this: every RPC of the daemon, by deriving from UnaryRpc, ServerStreamRpc or BidiRpc.
+//
+// Life of an Rpc: it is made with `new`, Start() hands it to gRPC to wait for a call of its method; once there is one,
+// it starts another of its kind and handles its own; it ends the call exactly once; it deletes itself when gRPC has
+// given back every operation and nobody else keeps it (Ref). Handlers run in the event loop and must not block.
+//
+// Messages come and go as bytes, parsed and serialised here: so a malformed request and an answer over the size limit
+// get an error of ours with a reason.
+#ifndef INTERPD_DAEMON_RPC_H_
+#define INTERPD_DAEMON_RPC_H_
+
+#include <google/protobuf/message.h>
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/async_stream.h>
+#include <grpcpp/support/async_unary_call.h>
+#include <grpcpp/support/byte_buffer.h>
+
+#include "absl/log/check.h"
+#include "absl/status/status.h"
+#include "daemon/errors.h"
+#include "daemon/event_loop.h"
+#include "daemon/rpc_status.h"
+#include "daemon/server_state.h"
+
+namespace interpd::daemon {
+
+class Rpc {
+ public:
+  Rpc(const Rpc&) = delete;
+  Rpc& operator=(const Rpc&) = delete;
+
+  // Waits for a call. Call it once, in the event loop.
+  void Start();
+
+  // The server is about to end, and no interpreter has work any more: ends a call that is still open.
+  virtual void OnShutdown() {}
+
+ protected:
+  // An operation that gRPC has in hand. Keeps the Rpc alive until it is completed.
+  class Operation final : public EventLoop::Tag {
+   public:
+    Operation(Rpc* rpc, void (Rpc::*completed)(bool ok)) : rpc_(rpc), completed_(completed) {}
+
+    // The tag to give to gRPC.
+    void* Begin() {
+      rpc_->Ref();
+      return static_cast<EventLoop::Tag*>(this);
+    }
+
+    void Complete(bool ok) override {
+      Rpc* rpc = rpc_;
+      (rpc->*completed_)(ok);
+      rpc->Unref();
+    }
+
+   private:
+    Rpc* rpc_;
+    void (Rpc::*completed_)(bool ok);
+  };
+
+  explicit Rpc(ServerState& state) : state_(state) {}
+  virtual ~Rpc() { state_.open_streams.erase(this); }
+
+  // Asks gRPC for a call of this method, with `tag`.
+  virtual void Listen(void* tag) = 0;
+  // A new one of the same kind.
+  virtual Rpc* Another() const = 0;
+  // There is a call.
+  virtual void OnAccepted() = 0;
+  // The client has cancelled or died, or its deadline has passed, and the call has not been ended: end it soon.
+  virtual void OnCancelled() {}
+  // What was begun on a stream is done; not ok: the stream is broken or, for a read, at its end.
+  virtual void OnRead(bool /*ok*/) {}
+  virtual void OnWritten(bool /*ok*/) {}
+
+  // Whoever keeps the Rpc alive beside gRPC, such as work that an interpreter has in hand.
+  void Ref() { ++references_; }
+  void Unref() {
+    if (--references_ == 0) delete this;
+  }
+
+  // Marks the call as ended and gives the tag for the operation that ends it. Requires: not called before.
+  void* BeginFinish() {
+    CHECK(!finished_) << "an RPC was ended twice";
+    finished_ = true;
+    return finish_.Begin();
+  }
+  bool finished() const { return finished_; }
+  bool cancelled() const { return cancelled_; }
+
+  ServerState& state_;
+  grpc::ServerContext context_;
+
+ private:
+  void Accepted(bool ok);
+  void Done(bool ok);
+  void Finished(bool) {}
+
+  int references_ = 0;
+  bool finished_ = false;
+  bool cancelled_ = false;
+  Operation accept_{this, &Rpc::Accepted};
+  Operation done_{this, &Rpc::Done};
+  Operation finish_{this, &Rpc::Finished};
+};
+
+// Errors: INVALID_FIELD, for bytes that are no such message, or that nest too deeply.
+absl::Status Parse(grpc::ByteBuffer& bytes, google::protobuf::Message* message);
+
+// Requires: the message is below 2 GiB.
+grpc::ByteBuffer Serialize(const google::protobuf::Message& message);
+
+// One request, one answer.
+template <typename Request, typename Response>
+class UnaryRpc : public Rpc {
+ protected:
+  using Responder = grpc::ServerAsyncResponseWriter<grpc::ByteBuffer>;
+  using Rpc::Rpc;
+
+  // Leads, now or later, to one Reply or Fail.
+  virtual void Handle(Request& request) = 0;
+
+  void Reply(const Response& response) {
+    int64_t bytes = static_cast<int64_t>(response.ByteSizeLong());
+    if (bytes > state_.options.max_message_bytes) {
+      return Fail(MessageTooLarge("the answer", bytes, state_.options.max_message_bytes));
+    }
+    responder_.Finish(Serialize(response), grpc::Status::OK, BeginFinish());
+  }
+
+  void Fail(const absl::Status& status) { responder_.FinishWithError(ToGrpcStatus(status), BeginFinish()); }
+
+  grpc::ByteBuffer request_bytes_;
+  Responder responder_{&context_};
+
+ private:
+  void OnAccepted() override {
+    Request request;
+    absl::Status parsed = Parse(request_bytes_, &request);
+    request_bytes_.Clear();
+    if (!parsed.ok()) return Fail(parsed);
+    Handle(request);
+  }
+};
+
+// What both kinds of streaming call share: answers go out one at a time.
+template <typename Stream, typename Response>
+class StreamingRpc : public Rpc {
+ protected:
+  using Rpc::Rpc;
+
+  bool writing() const { return writing_; }
+
+  // Require: not writing, not finished.
+  void Write(const Response& response) {
+    CHECK(!writing_ && !finished());
+    writing_ = true;
+    stream_.Write(Serialize(response), write_.Begin());
+  }
+  void WriteLast(const Response& response) {
+    CHECK(!writing_);
+    stream_.WriteAndFinish(Serialize(response), grpc::WriteOptions(), grpc::Status::OK, BeginFinish());
+  }
+  void Finish(const absl::Status& status) {
+    CHECK(!writing_);
+    stream_.Finish(ToGrpcStatus(status), BeginFinish());
+  }
+
+  Stream stream_{&context_};
+
+ private:
+  void Written(bool ok) {
+    writing_ = false;
+    OnWritten(ok);
+  }
+
+  bool writing_ = false;
+  Operation write_{this, static_cast<void (Rpc::*)(bool)>(&StreamingRpc::Written)};
+};
+
+// One request, many answers.
+template <typename Request, typename Response>
+class ServerStreamRpc : public StreamingRpc<grpc::ServerAsyncWriter<grpc::ByteBuffer>, Response> {
+ protected:
+  using Base = StreamingRpc<grpc::ServerAsyncWriter<grpc::ByteBuffer>, Response>;
+  using Base::Base;
+
+  // Leads to writes and in the end to one WriteLast or Finish.
+  virtual void Handle(Request& request) = 0;
+
+  grpc::ByteBuffer request_bytes_;
+
+ private:
+  void OnAccepted() override {
+    Request request;
+    absl::Status parsed = Parse(request_bytes_, &request);
+    request_bytes_.Clear();
+    if (!parsed.ok()) return this->Finish(parsed);
+    Handle(request);
+  }
+};
+
+// Many requests, many answers. OnRead(true) has the next one's bytes in `request_bytes_`.
+template <typename Response>
+class BidiRpc : public StreamingRpc<grpc::ServerAsyncReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer>, Response> {
+ protected:
+  using Base = StreamingRpc<grpc::ServerAsyncReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer>, Response>;
+  using Base::Base;
+
+  bool reading() const { return reading_; }
+
+  // Requires: not reading, not finished.
+  void Read() {
+    CHECK(!reading_);
+    reading_ = true;
+    this->stream_.Read(&request_bytes_, read_.Begin());
+  }
+
+  grpc::ByteBuffer request_bytes_;
+
+ private:
+  void ReadDone(bool ok) {
+    reading_ = false;
+    this->OnRead(ok);
+  }
+
+  bool reading_ = false;
+  Rpc::Operation read_{this, static_cast<void (Rpc::*)(bool)>(&BidiRpc::ReadDone)};
+};
+
+}  // namespace interpd::daemon
+
+#endif  // INTERPD_DAEMON_RPC_H_

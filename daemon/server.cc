@@ -1,0 +1,132 @@
+#include "daemon/server.h"
+
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <chrono>
+#include <utility>
+
+#include "absl/log/check.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "daemon/admin_service.h"
+#include "daemon/health_service.h"
+#include "daemon/interpreters_service.h"
+#include "daemon/reflection_service.h"
+#include "daemon/rpc.h"
+
+namespace interpd::daemon {
+namespace {
+
+// How long clients may take to read their last answers.
+constexpr std::chrono::seconds kFlushTime(2);
+
+std::string WithPort(const std::string& address, int port) {
+  if (absl::StartsWith(address, "unix:")) return address;
+  size_t colon = address.rfind(':');
+  return absl::StrCat(address.substr(0, colon), ":", port);
+}
+
+}  // namespace
+
+class Server::Impl {
+ public:
+  Impl(interp::InterpreterRegistry& registry, ServerOptions options, grpc::ServerBuilder& builder)
+      : loop_(builder.AddCompletionQueue()),
+        state_{.registry = registry, .loop = loop_, .options = std::move(options)},
+        interpreters_(state_),
+        admin_(state_),
+        health_(state_),
+        reflection_(state_) {
+    builder.RegisterService(interpreters_.service());
+    builder.RegisterService(admin_.service());
+    builder.RegisterService(health_.service());
+    builder.RegisterService(reflection_.service());
+  }
+
+  ~Impl() { Shutdown(); }
+
+  absl::Status Start(grpc::ServerBuilder& builder, std::vector<Endpoint> endpoints) {
+    std::vector<int> ports(endpoints.size(), 0);
+    for (size_t i = 0; i < endpoints.size(); ++i) {
+      builder.AddListeningPort(endpoints[i].address, endpoints[i].credentials, &ports[i]);
+    }
+    server_ = builder.BuildAndStart();
+    for (size_t i = 0; i < endpoints.size(); ++i) {
+      if (server_ == nullptr || ports[i] == 0) {
+        return absl::FailedPreconditionError(
+            absl::StrCat("cannot listen on ", endpoints[i].address,
+                         ": it is taken, or not this host's, or needs rights this process lacks"));
+      }
+      state_.addresses.push_back(WithPort(endpoints[i].address, ports[i]));
+    }
+    loop_.Run([this] {
+      interpreters_.Listen();
+      admin_.Listen();
+      health_.Listen();
+      reflection_.Listen();
+    });
+    loop_.Start();
+    return absl::OkStatus();
+  }
+
+  void BeginDrain() {
+    loop_.Run([this] {
+      state_.draining = true;
+      health_.Changed();
+    });
+    state_.registry.Drain();
+  }
+
+  void Shutdown() {
+    if (stopped_) return;
+    stopped_ = true;
+    if (server_ != nullptr) {
+      loop_.Run([this] {
+        state_.draining = true;
+        // A copy, since ending a call may take it out of the set.
+        std::vector<Rpc*> streams(state_.open_streams.begin(), state_.open_streams.end());
+        for (Rpc* rpc : streams) rpc->OnShutdown();
+      });
+      server_->Shutdown(std::chrono::system_clock::now() + kFlushTime);
+    }
+    loop_.Stop();
+  }
+
+  const std::vector<std::string>& addresses() const { return state_.addresses; }
+
+ private:
+  // The order matters: RPCs, which the loop ends, use the state and the services; gRPC's server uses the services and
+  // goes before the queue does.
+  EventLoop loop_;
+  ServerState state_;
+  InterpretersService interpreters_;
+  AdminService admin_;
+  HealthService health_;
+  ReflectionService reflection_;
+  std::unique_ptr<grpc::Server> server_;
+  bool stopped_ = false;
+};
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::~Server() = default;
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(interp::InterpreterRegistry& registry,
+                                                      std::vector<Endpoint> endpoints, ServerOptions options) {
+  grpc::ServerBuilder builder;
+  builder.SetMaxReceiveMessageSize(static_cast<int>(options.max_message_bytes));
+  // Answers are held against the limit where they are made, so that the error says which one and why.
+  builder.SetMaxSendMessageSize(-1);
+  // Two daemons must not share a port without knowing.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  auto impl = std::make_unique<Impl>(registry, std::move(options), builder);
+  absl::Status started = impl->Start(builder, std::move(endpoints));
+  if (!started.ok()) return started;
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+void Server::BeginDrain() { impl_->BeginDrain(); }
+void Server::Shutdown() { impl_->Shutdown(); }
+const std::vector<std::string>& Server::addresses() const { return impl_->addresses(); }
+
+}  // namespace interpd::daemon

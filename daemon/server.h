@@ -1,0 +1,62 @@
+// Server: the daemon's gRPC server over a registry of interpreters.
+//
+//   auto server = Server::Start(*registry, {.endpoints = {{"unix:/tmp/s", grpc::InsecureServerCredentials()}}});
+//   ...
+//   (*server)->BeginDrain();                         // no new work
+//   registry->CloseAll(grace, [&] { closed.Notify(); });
+//   closed.WaitForNotification();
+//   (*server)->Shutdown();                           // what has ended is delivered, then the server ends
+//
+// Who includes this: main.cc, and tests and benches that run a server in their own process.
+// Thread safety: methods may be called from any thread but an interpreter's, and not from on_drain or
+// on_interpreter_closed.
+#ifndef INTERPD_DAEMON_SERVER_H_
+#define INTERPD_DAEMON_SERVER_H_
+
+#include <grpcpp/security/server_credentials.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "daemon/server_state.h"
+#include "interp/interpreter_registry.h"
+
+namespace interpd::daemon {
+
+class Server {
+ public:
+  struct Endpoint {
+    std::string address;  // as gRPC reads it: unix:PATH, HOST:PORT; port 0: any
+    std::shared_ptr<grpc::ServerCredentials> credentials;
+  };
+
+  // `registry` must outlive the server. Errors: FAILED_PRECONDITION, when an address cannot be listened on.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(interp::InterpreterRegistry& registry,
+                                                       std::vector<Endpoint> endpoints, ServerOptions options);
+
+  // As Shutdown.
+  ~Server();
+
+  // Refuses new work from now on, here and in the registry; health turns NOT_SERVING.
+  void BeginDrain();
+
+  // Delivers what has ended, for two seconds at most, cuts off what is left and ends. Requires: no interpreter has
+  // work any more (CloseAll has called back, and none is stuck); with a stuck one, the process must leave by _exit
+  // right after.
+  void Shutdown();
+
+  // Where it listens, with the ports that were chosen.
+  const std::vector<std::string>& addresses() const;
+
+ private:
+  class Impl;
+  explicit Server(std::unique_ptr<Impl> impl);
+
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace interpd::daemon
+
+#endif  // INTERPD_DAEMON_SERVER_H_

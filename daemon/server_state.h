@@ -1,0 +1,52 @@
+// ServerState: what the RPCs of one server share.
+//
+// Who includes this: the server, which owns it, and every RPC. All of it belongs to handlers of the event loop.
+#ifndef INTERPD_DAEMON_SERVER_STATE_H_
+#define INTERPD_DAEMON_SERVER_STATE_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/time/time.h"
+#include "daemon/event_loop.h"
+#include "daemon/queue_room.h"
+#include "interp/interpreter_registry.h"
+
+namespace interpd::daemon {
+
+class Rpc;
+
+struct ServerOptions {
+  int64_t max_message_bytes = int64_t{64} << 20;
+  int64_t max_interpreters = 4096;  // as the registry was told; for GetInfo
+
+  // What an interpreter gets that does not say otherwise: `path` is put after its own, `site` is added to its own,
+  // the others count where its own is empty or 0.
+  interp::InterpreterConfig interpreter_defaults;
+
+  // What a Drain RPC asks for; no duration: the daemon's own grace period. Must not block.
+  std::function<void(std::optional<absl::Duration>)> on_drain = [](auto) {};
+  // An interpreter has been closed, so that memory may go back. Must not block.
+  std::function<void()> on_interpreter_closed = [] {};
+};
+
+struct ServerState {
+  interp::InterpreterRegistry& registry;
+  EventLoop& loop;
+  ServerOptions options;
+  std::vector<std::string> addresses;  // where it listens
+  absl::Time start_time = absl::Now();
+
+  bool draining = false;
+  QueueRoom queue_room;
+  // Calls that may stay open without work: they are ended at the end.
+  absl::flat_hash_set<Rpc*> open_streams;
+};
+
+}  // namespace interpd::daemon
+
+#endif  // INTERPD_DAEMON_SERVER_STATE_H_
