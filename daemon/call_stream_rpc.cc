@@ -53,7 +53,6 @@ void CallStreamRpc::OnRead(bool ok) {
   } else {
     v1::CallStreamRequest request;
     absl::Status taken = Parse(request_bytes_, &request);
-    request_bytes_.Clear();
     if (taken.ok()) taken = Take(request);
     if (!taken.ok()) Abandon(taken);
   }
@@ -178,7 +177,8 @@ void CallStreamRpc::End(const ItemPtr& item, absl::Status status) {
 void CallStreamRpc::OnWritten(bool ok) {
   held_ -= being_written_;
   being_written_ = 0;
-  if (ok) Schedule();  // else the stream is broken, and OnCancelled follows
+  if (!ok) Abandon(CancelledByClient());
+  Schedule();
 }
 
 void CallStreamRpc::OnShutdown() {

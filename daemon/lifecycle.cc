@@ -9,12 +9,14 @@
 #include <cerrno>
 #include <ctime>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/log/check.h"
 #include "absl/log/log.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "daemon/interpreter_proto.h"
 
 namespace interpd::daemon {
@@ -30,6 +32,9 @@ constexpr absl::Duration kStuckMargin = absl::Seconds(20);
 
 // How long the second SIGINT lets interpreters end before the process leaves without them.
 constexpr absl::Duration kAtOnce = absl::Seconds(1);
+
+// How long answers that are ready may take to reach their clients when the process leaves without all having ended.
+constexpr absl::Duration kFlushTime = absl::Seconds(1);
 
 // What signal handlers write. They may run on any thread, one with another file descriptor table too: memory and a
 // semaphore are all that they may touch.
@@ -69,7 +74,11 @@ Lifecycle::Lifecycle() : dumps_(std::make_shared<Dumps>()) {
   action.sa_handler = OnSignal;
   action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
-  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) CHECK_EQ(sigaction(signal, &action, nullptr), 0);
+  for (int signal : {SIGTERM, SIGINT, SIGUSR1}) CHECK_EQ(sigaction(signal, &action, nullptr), 0);
+  // Under nohup, hanging up stays ignored.
+  struct sigaction before;
+  CHECK_EQ(sigaction(SIGHUP, nullptr, &before), 0);
+  if (before.sa_handler != SIG_IGN) CHECK_EQ(sigaction(SIGHUP, &action, nullptr), 0);
   signal(SIGPIPE, SIG_IGN);
 }
 
@@ -171,7 +180,17 @@ bool Lifecycle::Drain(interp::InterpreterRegistry& registry, Server& server, abs
     LOG(WARNING) << "leaving without " << registry.info().stuck_count + registry.info().interpreter_count
                  << " interpreters that did not end";
   }
-  if (closed->load(std::memory_order_acquire)) server.Shutdown();
+  if (all_ended) {
+    server.Shutdown();
+  } else {
+    // gRPC waits for every call, also for one whose work is stuck: answers that are ready get their time, no more.
+    auto flushed = std::make_shared<absl::Notification>();
+    std::thread([&server, flushed] {
+      server.Shutdown();
+      flushed->Notify();
+    }).detach();
+    flushed->WaitForNotificationWithTimeout(kFlushTime);
+  }
   return all_ended;
 }
 

@@ -74,7 +74,10 @@ void LogsRpc::Handle(v1::LogsRequest& request) {
   Advance();
 }
 
-void LogsRpc::OnWritten(bool) { Advance(); }
+void LogsRpc::OnWritten(bool ok) {
+  if (!ok) End(CancelledByClient());
+  Advance();
+}
 
 void LogsRpc::OnCancelled() { End(CancelledByClient()); }
 

@@ -21,9 +21,16 @@ void Rpc::Start() {
   Listen(accept_.Begin());
 }
 
+Rpc::~Rpc() {
+  state_.open_streams.erase(this);
+  if (accepted_ && --state_.calls == 0 && state_.on_idle) state_.on_idle();
+}
+
 void Rpc::Accepted(bool ok) {
   if (!ok) return;  // the server shuts down; the tag of AsyncNotifyWhenDone does not come then
-  Ref();            // for that tag
+  accepted_ = true;
+  ++state_.calls;
+  Ref();  // for that tag
   Another()->Start();
   OnAccepted();
 }
@@ -34,13 +41,21 @@ void Rpc::Done(bool) {
   OnCancelled();
 }
 
-absl::Status Parse(grpc::ByteBuffer& bytes, google::protobuf::Message* message) {
-  grpc::ProtoBufferReader reader(&bytes);
-  if (reader.status().ok()) {
+absl::Status Rpc::Parse(grpc::ByteBuffer& bytes, google::protobuf::Message* message) const {
+  int64_t length = static_cast<int64_t>(bytes.Length());
+  if (length > state_.options.max_message_bytes) {
+    bytes.Clear();
+    return MessageTooLarge("the request", length, state_.options.max_message_bytes);
+  }
+  bool parsed = false;
+  {
+    grpc::ProtoBufferReader reader(&bytes);
     google::protobuf::io::CodedInputStream stream(&reader);
     stream.SetRecursionLimit(kMaxMessageDepth);
-    if (message->ParseFromCodedStream(&stream) && stream.ConsumedEntireMessage()) return absl::OkStatus();
+    parsed = reader.status().ok() && message->ParseFromCodedStream(&stream) && stream.ConsumedEntireMessage();
   }
+  bytes.Clear();
+  if (parsed) return absl::OkStatus();
   return InvalidField("request", absl::StrCat("is no valid ", message->GetTypeName(), ", or nests deeper than ",
                                               kMaxMessageDepth, " messages"));
 }

@@ -61,7 +61,7 @@ class Rpc {
   };
 
   explicit Rpc(ServerState& state) : state_(state) {}
-  virtual ~Rpc() { state_.open_streams.erase(this); }
+  virtual ~Rpc();
 
   // Asks gRPC for a call of this method, with `tag`.
   virtual void Listen(void* tag) = 0;
@@ -90,6 +90,10 @@ class Rpc {
   bool finished() const { return finished_; }
   bool cancelled() const { return cancelled_; }
 
+  // Reads a request and lets its bytes go. Errors: MESSAGE_TOO_LARGE; INVALID_FIELD, for bytes that are no such
+  // message or that nest too deeply.
+  absl::Status Parse(grpc::ByteBuffer& bytes, google::protobuf::Message* message) const;
+
   ServerState& state_;
   grpc::ServerContext context_;
 
@@ -99,15 +103,13 @@ class Rpc {
   void Finished(bool) {}
 
   int references_ = 0;
+  bool accepted_ = false;
   bool finished_ = false;
   bool cancelled_ = false;
   Operation accept_{this, &Rpc::Accepted};
   Operation done_{this, &Rpc::Done};
   Operation finish_{this, &Rpc::Finished};
 };
-
-// Errors: INVALID_FIELD, for bytes that are no such message, or that nest too deeply.
-absl::Status Parse(grpc::ByteBuffer& bytes, google::protobuf::Message* message);
 
 // Requires: the message is below 2 GiB.
 grpc::ByteBuffer Serialize(const google::protobuf::Message& message);
@@ -139,7 +141,6 @@ class UnaryRpc : public Rpc {
   void OnAccepted() override {
     Request request;
     absl::Status parsed = Parse(request_bytes_, &request);
-    request_bytes_.Clear();
     if (!parsed.ok()) return Fail(parsed);
     Handle(request);
   }
@@ -195,8 +196,7 @@ class ServerStreamRpc : public StreamingRpc<grpc::ServerAsyncWriter<grpc::ByteBu
  private:
   void OnAccepted() override {
     Request request;
-    absl::Status parsed = Parse(request_bytes_, &request);
-    request_bytes_.Clear();
+    absl::Status parsed = this->Parse(request_bytes_, &request);
     if (!parsed.ok()) return this->Finish(parsed);
     Handle(request);
   }

@@ -3,12 +3,15 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include <algorithm>
 #include <chrono>
+#include <climits>
 #include <utility>
 
-#include "absl/log/check.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
 #include "daemon/admin_service.h"
 #include "daemon/health_service.h"
 #include "daemon/interpreters_service.h"
@@ -19,7 +22,7 @@ namespace interpd::daemon {
 namespace {
 
 // How long clients may take to read their last answers.
-constexpr std::chrono::seconds kFlushTime(2);
+constexpr absl::Duration kFlushTime = absl::Seconds(2);
 
 std::string WithPort(const std::string& address, int port) {
   if (absl::StartsWith(address, "unix:")) return address;
@@ -87,8 +90,14 @@ class Server::Impl {
         // A copy, since ending a call may take it out of the set.
         std::vector<Rpc*> streams(state_.open_streams.begin(), state_.open_streams.end());
         for (Rpc* rpc : streams) rpc->OnShutdown();
+        state_.on_idle = [this] {
+          if (!idle_.HasBeenNotified()) idle_.Notify();
+        };
+        if (state_.calls == 0) state_.on_idle();
       });
-      server_->Shutdown(std::chrono::system_clock::now() + kFlushTime);
+      idle_.WaitForNotificationWithTimeout(kFlushTime);
+      // Now, not later: gRPC's own grace is for connections, which idle clients keep open.
+      server_->Shutdown(std::chrono::system_clock::now());
     }
     loop_.Stop();
   }
@@ -105,6 +114,7 @@ class Server::Impl {
   HealthService health_;
   ReflectionService reflection_;
   std::unique_ptr<grpc::Server> server_;
+  absl::Notification idle_;
   bool stopped_ = false;
 };
 
@@ -114,8 +124,9 @@ Server::~Server() = default;
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(interp::InterpreterRegistry& registry,
                                                       std::vector<Endpoint> endpoints, ServerOptions options) {
   grpc::ServerBuilder builder;
-  builder.SetMaxReceiveMessageSize(static_cast<int>(options.max_message_bytes));
-  // Answers are held against the limit where they are made, so that the error says which one and why.
+  // Requests and answers are held against the limit by ourselves, so that the error is ours (rpc.h). What is far above
+  // it is cut off by gRPC, before it takes memory.
+  builder.SetMaxReceiveMessageSize(static_cast<int>(std::min<int64_t>(2 * options.max_message_bytes, INT_MAX)));
   builder.SetMaxSendMessageSize(-1);
   // Two daemons must not share a port without knowing.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);

@@ -1,6 +1,6 @@
 // Server: the daemon's gRPC server over a registry of interpreters.
 //
-//   auto server = Server::Start(*registry, {.endpoints = {{"unix:/tmp/s", grpc::InsecureServerCredentials()}}});
+//   auto server = Server::Start(*registry, {{"unix:/tmp/s", grpc::InsecureServerCredentials()}}, {});
 //   ...
 //   (*server)->BeginDrain();                         // no new work
 //   registry->CloseAll(grace, [&] { closed.Notify(); });

@@ -43,6 +43,8 @@ struct ServerState {
 
   bool draining = false;
   QueueRoom queue_room;
+  int64_t calls = 0;              // from their acceptance until gRPC has done with them
+  std::function<void()> on_idle;  // if set: there are no calls any more
   // Calls that may stay open without work: they are ended at the end.
   absl::flat_hash_set<Rpc*> open_streams;
 };

@@ -1,0 +1,111 @@
+// Seeded random messages: whatever bytes come, decoding ends with a value or a clear error, and a value that came in
+// goes out as it was. INTERPD_FUZZ_SEED repeats a run.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <random>
+#include <string>
+
+#include "channels/error.h"
+#include "channels/value.h"
+#include "daemon/value_proto.h"
+
+namespace interpd::daemon {
+namespace {
+
+constexpr int kRounds = 20'000;
+
+class ValueProtoFuzzTest : public testing::Test {
+ protected:
+  ValueProtoFuzzTest() {
+    const char* seed = std::getenv("INTERPD_FUZZ_SEED");
+    seed_ = seed != nullptr ? std::strtoull(seed, nullptr, 10) : std::random_device()();
+    random_.seed(seed_);
+    RecordProperty("seed", std::to_string(seed_));
+  }
+
+  size_t Below(size_t bound) { return std::uniform_int_distribution<size_t>(0, bound - 1)(random_); }
+
+  std::string Bytes(size_t max) {
+    std::string bytes(Below(max + 1), '\0');
+    for (char& c : bytes) c = static_cast<char>(Below(256));
+    return bytes;
+  }
+
+  void Fill(v1::Value* value, int depth) {
+    switch (Below(depth > 0 ? 13 : 10)) {
+      case 0: value->set_none(v1::NONE); break;
+      case 1: value->set_bool_(Below(2) == 1); break;
+      case 2: value->set_int_(static_cast<int64_t>(random_())); break;
+      case 3: value->set_big_int(Bytes(20)); break;
+      case 4: value->set_float_(static_cast<double>(random_()) / 7); break;
+      case 5: value->mutable_complex()->set_imag(static_cast<double>(random_())); break;
+      case 6: value->set_str(std::string(Below(9), 'x')); break;
+      case 7: value->set_surrogate_str(Bytes(4)); break;
+      case 8: value->set_bytes(Bytes(9)); break;
+      case 9: break;  // no kind
+      default:
+        value->set_container(static_cast<v1::Container>(Below(7)));
+        for (size_t i = Below(5); i > 0; --i) Fill(value->add_items(), depth - 1);
+    }
+    if (Below(50) == 0) Fill(value->add_items(), 0);  // an item where none belongs
+  }
+
+  // Decodes `value`; if that is a value, it must survive the way out and in again.
+  void Check(const v1::Value& value) {
+    absl::StatusOr<channels::Value> decoded = DecodeValue(value, "v");
+    if (!decoded.ok()) {
+      ++refused_;
+      EXPECT_EQ(channels::GetErrorInfo(decoded.status()).reason, "INVALID_VALUE") << decoded.status();
+      return;
+    }
+    ++accepted_;
+    v1::Value encoded;
+    ASSERT_TRUE(EncodeValue(*decoded, &encoded).ok());
+    absl::StatusOr<channels::Value> again = DecodeValue(encoded, "v");
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_EQ(*decoded, *again);
+  }
+
+  uint64_t seed_ = 0;
+  std::mt19937_64 random_;
+  int accepted_ = 0;
+  int refused_ = 0;
+};
+
+TEST_F(ValueProtoFuzzTest, RandomTrees) {
+  SCOPED_TRACE(seed_);
+  for (int i = 0; i < kRounds && !HasFailure(); ++i) {
+    v1::Value value;
+    Fill(&value, 6);
+    Check(value);
+  }
+  // The run has seen both ways.
+  EXPECT_GT(accepted_, kRounds / 20);
+  EXPECT_GT(refused_, kRounds / 20);
+}
+
+TEST_F(ValueProtoFuzzTest, DamagedBytes) {
+  SCOPED_TRACE(seed_);
+  int parsed = 0;
+  for (int i = 0; i < kRounds && !HasFailure(); ++i) {
+    v1::Value value;
+    Fill(&value, 6);
+    std::string bytes = value.SerializeAsString();
+    for (size_t damage = 1 + Below(4); damage > 0 && !bytes.empty(); --damage) {
+      switch (Below(3)) {
+        case 0: bytes[Below(bytes.size())] = static_cast<char>(Below(256)); break;
+        case 1: bytes.resize(Below(bytes.size())); break;
+        default: bytes.insert(Below(bytes.size()), Bytes(4)); break;
+      }
+    }
+    v1::Value damaged;
+    if (!damaged.ParseFromString(bytes)) continue;
+    ++parsed;
+    Check(damaged);
+  }
+  EXPECT_GT(parsed, kRounds / 20);
+}
+
+}  // namespace
+}  // namespace interpd::daemon

@@ -1,0 +1,188 @@
+// Values between messages and memory.
+#include "daemon/value_proto.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "channels/error.h"
+#include "channels/value.h"
+
+namespace interpd::daemon {
+namespace {
+
+using channels::Kind;
+using channels::Value;
+using channels::ValueBuilder;
+using testing::HasSubstr;
+
+v1::Value FromText(const std::string& text) {
+  v1::Value value;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &value)) << text;
+  return value;
+}
+
+// What is wrong with it, as "path: what"; empty: nothing.
+std::string Refusal(const v1::Value& value) {
+  absl::StatusOr<Value> decoded = DecodeValue(value, "args[0]");
+  if (decoded.ok()) return "";
+  EXPECT_EQ(decoded.status().code(), absl::StatusCode::kInvalidArgument);
+  channels::ErrorInfo info = channels::GetErrorInfo(decoded.status());
+  EXPECT_EQ(info.reason, "INVALID_VALUE");
+  EXPECT_EQ(info.metadata["field"], "args[0]");
+  std::string message(decoded.status().message());
+  EXPECT_TRUE(message.starts_with(info.metadata["path"]));
+  return message;
+}
+
+v1::Value Nested(int levels) {
+  v1::Value root;
+  v1::Value* at = &root;
+  for (int i = 0; i < levels; ++i) {
+    at->set_container(v1::LIST);
+    at = at->add_items();
+  }
+  at->set_none(v1::NONE);
+  return root;
+}
+
+TEST(ValueProtoTest, RoundTrips) {
+  for (const char* text : {
+           "none: NONE",
+           "bool: true",
+           "int: -9223372036854775808",
+           "big_int: '\\001\\002\\003\\004\\005\\006\\007\\010\\177'",
+           "float: 1.5",
+           "float: -0.0",
+           "float: nan",
+           "float: inf",
+           "complex { real: 1 imag: -2 }",
+           "str: ''",
+           "str: '\\303\\244 \\342\\202\\254'",
+           "surrogate_str: 'a\\355\\240\\200'",
+           "bytes: '\\000\\377'",
+           "container: TUPLE",
+           "container: LIST items { int: 1 } items { container: DICT items { str: 'k' } items { none: NONE } }",
+           "container: SET items { container: TUPLE items { int: 1 } }",
+           "container: FROZENSET items { bytes: 'x' }",
+       }) {
+    SCOPED_TRACE(text);
+    v1::Value before = FromText(text);
+    absl::StatusOr<Value> value = DecodeValue(before, "v");
+    ASSERT_TRUE(value.ok()) << value.status();
+    v1::Value after;
+    ASSERT_TRUE(EncodeValue(*value, &after).ok());
+    EXPECT_EQ(before.SerializeAsString(), after.SerializeAsString());
+  }
+}
+
+TEST(ValueProtoTest, WritesWhatFitsInTheUsualForm) {
+  struct Case {
+    const char* sent;
+    const char* kept;
+  };
+  for (const Case& c : {Case{"big_int: '\\377'", "int: -1"}, Case{"big_int: ''", "int: 0"},
+                        Case{"surrogate_str: 'plain'", "str: 'plain'"}}) {
+    absl::StatusOr<Value> value = DecodeValue(FromText(c.sent), "v");
+    ASSERT_TRUE(value.ok()) << value.status();
+    v1::Value after;
+    ASSERT_TRUE(EncodeValue(*value, &after).ok());
+    EXPECT_EQ(after.SerializeAsString(), FromText(c.kept).SerializeAsString()) << c.sent;
+  }
+}
+
+TEST(ValueProtoTest, RefusesWithThePath) {
+  struct Case {
+    const char* text;
+    const char* message;
+  };
+  for (const Case& c : {
+           Case{"", "args[0]: has no kind"},
+           Case{"int: 1 items { int: 2 }", "args[0]: has items but is no container"},
+           Case{"items { int: 2 }", "args[0]: has items but is no container"},
+           Case{"container: CONTAINER_UNSPECIFIED", "args[0]: container 0 is not known"},
+           Case{"container: DICT items { int: 1 }", "args[0]: a DICT holds key, value"},
+           Case{"container: LIST items { int: 1 } items { }", "args[0][1]: has no kind"},
+           Case{"container: DICT items { str: 'k' } items { container: LIST items { } }",
+                "args[0]['k'][0]: has no kind"},
+           Case{"container: DICT items { int: 7 } items { }", "args[0][7]: has no kind"},
+           Case{"container: DICT items { bytes: 'b' } items { }", "args[0].values()[0]: has no kind"},
+           Case{"container: DICT items { container: LIST } items { int: 1 }",
+                "args[0].keys()[0]: a list cannot be hashed"},
+           Case{"container: SET items { container: DICT }", "args[0][0]: a dict cannot be hashed"},
+           Case{"container: FROZENSET items { container: SET }", "args[0][0]: a set cannot be hashed"},
+           Case{"container: SET items { container: TUPLE items { int: 1 } items { container: LIST } }",
+                "args[0][0][1]: a list cannot be hashed"},
+           Case{"surrogate_str: 'ab\\377'", "args[0]: byte 2 is no UTF-8"},
+       }) {
+    EXPECT_THAT(Refusal(FromText(c.text)), testing::StartsWith(c.message)) << c.text;
+  }
+}
+
+TEST(ValueProtoTest, AcceptsWhatCanBeHashed) {
+  EXPECT_EQ(Refusal(FromText("container: DICT items { container: TUPLE items { container: FROZENSET } } "
+                             "items { container: LIST }")),
+            "");
+}
+
+TEST(ValueProtoTest, DepthIsLimited) {
+  EXPECT_EQ(Refusal(Nested(kMaxWireDepth)), "");
+  EXPECT_THAT(Refusal(Nested(kMaxWireDepth + 1)), HasSubstr("[0]: nested deeper than 64 levels"));
+}
+
+TEST(ValueProtoTest, AResultThatNestsTooDeepSaysWhere) {
+  auto nested = [](int levels) {
+    ValueBuilder builder;
+    for (int i = 0; i < levels; ++i) {
+      builder.Begin(Kind::kDict, 2);
+      builder.Str("k");
+    }
+    builder.None();
+    return std::move(builder).Finish();
+  };
+  v1::Value out;
+  EXPECT_TRUE(EncodeValue(nested(kMaxWireDepth), &out).ok());
+  absl::Status status = EncodeValue(nested(kMaxWireDepth + 1), &out);
+  channels::ErrorInfo info = channels::GetErrorInfo(status);
+  EXPECT_EQ(info.reason, "VALUE_NOT_SHAREABLE");
+  EXPECT_EQ(info.metadata["type"], "dict");
+  EXPECT_THAT(info.metadata["path"], testing::StartsWith("result['k']['k']"));
+}
+
+TEST(ValueProtoTest, ArgumentsBecomeATupleAndADict) {
+  ValueList args;
+  ValueMap kwargs;
+  EXPECT_EQ(*DecodeArgs(args), Value());
+  EXPECT_EQ(*DecodeKwargs(kwargs), Value());
+
+  args.Add()->set_int_(1);
+  args.Add()->set_str("two");
+  ValueBuilder tuple;
+  tuple.Begin(Kind::kTuple, 2);
+  tuple.Int(1);
+  tuple.Str("two");
+  EXPECT_EQ(*DecodeArgs(args), std::move(tuple).Finish());
+
+  kwargs["b"].set_bool_(true);
+  kwargs["a"].set_none(v1::NONE);
+  ValueBuilder dict;
+  dict.Begin(Kind::kDict, 4);
+  dict.Str("a");
+  dict.None();
+  dict.Str("b");
+  dict.Bool(true);
+  EXPECT_EQ(*DecodeKwargs(kwargs), std::move(dict).Finish());
+
+  args.Add();
+  EXPECT_THAT(DecodeArgs(args).status().message(), testing::StartsWith("args[2]: has no kind"));
+  kwargs["c"];
+  EXPECT_THAT(DecodeKwargs(kwargs).status().message(), testing::StartsWith("kwargs['c']: has no kind"));
+}
+
+}  // namespace
+}  // namespace interpd::daemon
