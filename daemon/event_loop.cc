@@ -73,9 +73,10 @@ void EventLoop::Stop() {
     while (queue_->Next(&tag, &ok)) static_cast<Tag*>(tag)->Complete(ok);
   }
   if (stand_in_.joinable()) {
-    // Release, paired with the stand-in's acquire of watch_; the exchange is what lets it see stopping_.
-    stopping_.store(true, std::memory_order_relaxed);
-    watch_.exchange(kStandInWatches, std::memory_order_acq_rel);
+    // Dekker once more: we set stopping_, then watch_; the stand-in that is at its end of work sets watch_, then looks
+    // at stopping_. So it does not overwrite our call and then sleep.
+    stopping_.store(true, std::memory_order_seq_cst);
+    watch_.exchange(kStandInWatches, std::memory_order_seq_cst);
     watch_.notify_all();
     stand_in_.join();
   }
@@ -200,8 +201,9 @@ void EventLoop::StandIn() {
     }
     // The stand-in's half of the handshake in Post. If the poller has woken meanwhile, the list is its business.
     uint32_t expected = kStandInWatches;
-    if (watch_.compare_exchange_strong(expected, kNobodyWatches, std::memory_order_seq_cst) &&
-        posted_.load(std::memory_order_seq_cst) != nullptr) {
+    const bool rests = watch_.compare_exchange_strong(expected, kNobodyWatches, std::memory_order_seq_cst);
+    if (stopping_.load(std::memory_order_seq_cst)) return;  // see Stop
+    if (rests && posted_.load(std::memory_order_seq_cst) != nullptr) {
       expected = kNobodyWatches;
       watch_.compare_exchange_strong(expected, kStandInWatches, std::memory_order_acq_rel);
     }
