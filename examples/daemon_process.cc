@@ -47,10 +47,13 @@ absl::StatusOr<std::unique_ptr<DaemonProcess>> DaemonProcess::Start(const std::s
   return daemon;
 }
 
-DaemonProcess::~DaemonProcess() {
+DaemonProcess::~DaemonProcess() { Kill(); }
+
+void DaemonProcess::Kill() {
   if (pid_ > 0) {
     kill(pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
+    pid_ = -1;
   }
   std::error_code ignored;
   std::filesystem::remove_all(directory_, ignored);

@@ -20,7 +20,7 @@ class DaemonProcess {
   // Runs the daemon `binary`. Call it before the process has other threads.
   static absl::StatusOr<std::unique_ptr<DaemonProcess>> Start(const std::string& binary);
 
-  // Kills it if Stop was not called, and removes the directory.
+  // As Kill.
   ~DaemonProcess();
 
   DaemonProcess(const DaemonProcess&) = delete;
@@ -34,6 +34,9 @@ class DaemonProcess {
 
   // Asks it to end (SIGTERM) and waits. An error unless it ended with exit code 0.
   absl::Status Stop();
+
+  // Ends it at once, if it still runs, and removes the directory.
+  void Kill();
 
  private:
   explicit DaemonProcess(std::string directory);

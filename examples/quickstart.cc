@@ -4,6 +4,8 @@
 // file of the installed standard library (token_census.py); the files are dealt out one by one. Beside it, for
 // comparison, the same work in one interpreter, and in threads of one interpreter. All three must count the same.
 #include <sched.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -12,6 +14,7 @@
 #include <fstream>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -86,7 +89,7 @@ class Dealer {
     for (int round = 0; round < 2; ++round) {
       for (const std::string& interpreter : interpreters) Deal(interpreter);
     }
-    absl::MutexLock lock(&mutex_);
+    absl::MutexLock lock(mutex_);
     mutex_.Await(absl::Condition(this, &Dealer::Ended));
     if (!status_.ok()) return status_;
     return std::move(census_);
@@ -100,14 +103,14 @@ class Dealer {
   void Deal(const std::string& interpreter) {
     v1::CallRequest call = MakeCall(interpreter, "census");
     {
-      absl::MutexLock lock(&mutex_);
+      absl::MutexLock lock(mutex_);
       if (next_ == paths_.size() || !status_.ok()) return;
       *call.add_args() = ToValue({paths_[next_++]});
       ++pending_;
     }
     pipeline_->Submit(std::move(call), [this, interpreter](absl::StatusOr<v1::CallResponse> response) {
       Deal(interpreter);
-      absl::MutexLock lock(&mutex_);
+      absl::MutexLock lock(mutex_);
       if (absl::StatusOr<v1::Value> result = Result(std::move(response)); result.ok()) {
         census_.Add(*result);
       } else {
@@ -200,7 +203,8 @@ void PrintTokens(const Census& census) {
 void PrintTimes(const std::vector<Run>& runs, const Run& one) {
   absl::PrintF("\n  %-28s %9s %9s\n", "", "seconds", "speed-up");
   for (const Run& run : runs) {
-    absl::PrintF("  %-28s %9.2f %8.2fx\n", run.title, absl::ToDoubleSeconds(run.took), one.took / run.took);
+    absl::PrintF("  %-28s %9.2f %8.2fx\n", run.title, absl::ToDoubleSeconds(run.took),
+                 absl::FDivDuration(one.took, run.took));
   }
 }
 
@@ -224,9 +228,25 @@ The same by hand, in this repository's directory:
                interpreters);
 }
 
+// A signal that ends the program takes the daemon and its directory along. Call it before there are other threads.
+void EndOnSignals(DaemonProcess& daemon) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::thread([signals, &daemon] {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    close(STDERR_FILENO);  // that the connection breaks now is no news
+    daemon.Kill();
+    _exit(128 + signal);
+  }).detach();
+}
+
 absl::Status Quickstart(const std::string& runfiles) {
   absl::StatusOr<std::unique_ptr<DaemonProcess>> daemon = DaemonProcess::Start(runfiles + "/daemon/interpd");
   if (!daemon.ok()) return daemon.status();
+  EndOnSignals(**daemon);
   absl::StatusOr<std::unique_ptr<client::Client>> client =
       client::Client::Connect((*daemon)->address(), {.timeout = absl::Seconds(20), .wait_for_daemon = true});
   if (!client.ok()) {
