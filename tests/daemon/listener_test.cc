@@ -37,7 +37,9 @@ class ListenerTest : public testing::Test {
     sockaddr_un address = {.sun_family = AF_UNIX};
     std::strcpy(address.sun_path, path_.c_str());
     EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-    if (serve) EXPECT_EQ(listen(fd, 1), 0);
+    if (serve) {
+      EXPECT_EQ(listen(fd, 1), 0);
+    }
     return fd;
   }
 
