@@ -60,15 +60,19 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(const 
     }
     return grpc::InsecureChannelCredentials();
   }
+  if (options.tls_cert_file.empty() != options.tls_key_file.empty()) {
+    return absl::InvalidArgumentError("a TLS certificate of ours needs its key, and a key its certificate");
+  }
   grpc::SslCredentialsOptions tls;
-  if (!options.tls_ca_file.empty()) {
-    std::ifstream file(options.tls_ca_file);
+  for (auto [path, pem] :
+       {std::pair(&options.tls_ca_file, &tls.pem_root_certs), std::pair(&options.tls_cert_file, &tls.pem_cert_chain),
+        std::pair(&options.tls_key_file, &tls.pem_private_key)}) {
+    if (path->empty()) continue;
+    std::ifstream file(*path);
     std::ostringstream text;
     text << file.rdbuf();
-    tls.pem_root_certs = text.str();
-    if (!file || tls.pem_root_certs.empty()) {
-      return absl::InvalidArgumentError(absl::StrCat("cannot read certificates from ", options.tls_ca_file));
-    }
+    *pem = text.str();
+    if (!file || pem->empty()) return absl::InvalidArgumentError(absl::StrCat("cannot read ", *path));
   }
   return grpc::SslCredentials(tls);
 }
@@ -110,12 +114,11 @@ class AsyncUnary : public CompletionTag {
   }
 
   void Complete(bool) override {
-    std::unique_ptr<AsyncUnary> self(this);
-    if (status_.ok()) {
-      callback_(std::move(response_));
-    } else {
-      callback_(ToAbslStatus(status_));
-    }
+    Client::Callback<Response> callback = std::move(callback_);
+    absl::StatusOr<Response> result =
+        status_.ok() ? absl::StatusOr<Response>(std::move(response_)) : ToAbslStatus(status_);
+    delete this;  // the RPC is over when the callback runs: its Cancellation may be gone afterwards
+    callback(std::move(result));
   }
 
  private:
@@ -147,10 +150,13 @@ class AsyncStream : public CompletionTag {
       case Step::kRead:
         if (ok) on_message_(response_);
         break;
-      case Step::kFinish:
-        std::unique_ptr<AsyncStream> self(this);
-        on_end_(ToAbslStatus(status_));
+      case Step::kFinish: {
+        absl::AnyInvocable<void(absl::Status)> on_end = std::move(on_end_);
+        absl::Status status = ToAbslStatus(status_);
+        delete this;  // as above
+        on_end(std::move(status));
         return;
+      }
     }
     if (ok) {
       reader_->Read(&response_, this);

@@ -44,6 +44,10 @@ struct ConnectOptions {
   bool wait_for_daemon = false;
   // TCP: the file with the certificates (PEM) to trust. Empty: those of the system.
   std::string tls_ca_file;
+  // TCP: the files with our own certificate chain and its private key (PEM), for a daemon that asks for one. Both or
+  // none.
+  std::string tls_cert_file;
+  std::string tls_key_file;
   // TCP: no TLS. On loopback only.
   bool insecure = false;
 };

@@ -58,10 +58,13 @@ int EditDistance(std::string_view a, std::string_view b) {
   return distance[a.size()][b.size()];
 }
 
-// The first argument that is neither an option nor the value of one.
+// The first argument that is neither an option nor the value of one. Empty when there is none, or when an option that
+// is not known comes first: what follows may be its value.
 std::string FirstWord(const CLI::App& app, const std::vector<std::string>& args) {
   for (size_t i = 0; i < args.size(); ++i) {
     if (!absl::StartsWith(args[i], "-")) return args[i];
+    const std::string name = args[i].substr(0, args[i].find('='));
+    if (absl::StartsWith(name, "--") && app.get_option_no_throw(name) == nullptr) return "";
     i += ValuesAfter(app, nullptr, args[i]);
   }
   return "";
@@ -94,12 +97,24 @@ std::unique_ptr<CLI::App> BuildApp(Session& session) {
       ->check(IsDuration());
   app->add_option("--tls-ca", options.tls_ca_file, "TCP: certificates (PEM) to trust; without it the system's")
       ->type_name(kFilePlaceholder);
+  app->add_option("--tls-cert", options.tls_cert_file, "TCP: our own certificate (PEM), if the daemon asks for one")
+      ->type_name(kFilePlaceholder);
+  app->add_option("--tls-key", options.tls_key_file, "TCP: its private key (PEM)")->type_name(kFilePlaceholder);
   app->add_flag("--insecure", options.insecure, "TCP: no TLS; on loopback only");
   app->set_version_flag("--version", absl::StrCat("interpctl ", kVersion));
   app->set_help_flag("-h,--help", "Print help and exit");
   app->require_subcommand(1);
   app->fallthrough();  // global options may stand behind the command too
-  app->get_formatter()->column_width(34);
+  auto formatter = std::make_shared<CLI::Formatter>();
+  formatter->column_width(34);
+  formatter->right_column_width(86);
+  formatter->long_option_alignment_ratio(0.18F);
+  formatter->enable_description_formatting(false);  // what is written below is laid out already
+  formatter->enable_footer_formatting(false);
+  formatter->label("REQUIRED", "");
+  formatter->label("SUBCOMMANDS", "COMMANDS");
+  app->formatter(formatter);
+  app->usage("interpctl [OPTIONS] COMMAND");
   app->footer(
       "`interpctl COMMAND --help` says more about a command.\n\n"
       "Exit codes: 0 fine, 1 the Python code raised, 2 usage, 3 no daemon at that address, 4 not found,\n"
@@ -184,7 +199,8 @@ std::optional<int> ParseCommandLine(CLI::App& app, Session& session, std::vector
     int code = app.exit(error, out, err);
     session.Out(out.str());
     if (code == 0) return kOk;  // help or version
-    session.Err(absl::StrCat("interpctl: ", error.what(), "\nRun `interpctl ", word, word.empty() ? "" : " ",
+    const std::string what = word.empty() ? "a command is missing" : error.what();
+    session.Err(absl::StrCat("interpctl: ", what, "\nRun `interpctl ", word, word.empty() ? "" : " ",
                              "--help` for how to use it.\n"));
     return kUsage;
   }

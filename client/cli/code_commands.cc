@@ -1,12 +1,13 @@
 // exec run call
 #include <filesystem>
-#include <future>
 #include <memory>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "client/cli/commands.h"
 #include "client/cli/files.h"
 #include "client/cli/foreground.h"
@@ -34,7 +35,8 @@ absl::StatusOr<v1::ExecRequest> MakeExecRequest(const Program& program, const st
     absl::StatusOr<std::string> source = ReadFile(program.file);
     if (!source.ok()) return source.status();
     request.set_source(*std::move(source));
-    request.set_filename(program.file == "-" ? "<stdin>" : program.file);
+    // Absolute, as Python has it for scripts: it remains true where the working directory is another one.
+    request.set_filename(program.file == "-" ? "<stdin>" : AbsolutePath(program.file));
   }
   for (const std::string& arg : args) request.add_args(arg);
   return request;
@@ -73,8 +75,26 @@ v1::InterpreterConfig RunConfig(const RunOptions& options) {
   return config;
 }
 
-// Closes the interpreter whatever happened. After a normal end its threads may finish, as Python waits for them when it
-// exits; Ctrl-C ends the wait.
+// What Python does when a program has ended, before it runs atexit functions: closing interrupts threads.
+constexpr char kJoinThreads[] = R"(
+import sys
+if threading := sys.modules.get("threading"):
+    while threads := [t for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()]:
+        threads[0].join()
+)";
+
+// Lets the threads that the program has begun come to their end. Returns `code`, or what Ctrl-C makes of it.
+int JoinThreads(Session& session, Client& client, const std::string& name, int code) {
+  v1::ExecRequest request;
+  request.set_name(name);
+  request.set_source(kJoinThreads);
+  Foreground foreground(session, client, name, Sharing::kOursAlone);
+  absl::Status status = StreamExec(session, client, foreground, std::move(request)).status();
+  if (foreground.interrupted()) return session.interrupts().exit_code();
+  return status.ok() ? code : session.Fail(status);
+}
+
+// Closes the interpreter whatever happened, and once more and harder if a signal comes meanwhile.
 absl::Status CloseAfterRun(Session& session, Client& client, const std::string& name, bool at_once) {
   Cancellation cancellation;
   Interrupts::Handler previous = session.interrupts().SetHandler([&](int) { cancellation.Cancel(); });
@@ -97,28 +117,34 @@ int Run(Session& session, const RunOptions& options) {
   if (!request.ok()) return session.Fail(request.status());
   absl::StatusOr<Client*> client = session.client();
   if (!client.ok()) return session.Fail(client.status());
+  // The name is ours, so that it can be closed too when Ctrl-C cuts its creation short.
+  const std::string name = absl::StrCat("run-", absl::Hex(std::random_device()(), absl::kZeroPad8));
   v1::CreateRequest create;
+  create.set_interpreter_id(name);
   *create.mutable_config() = RunConfig(options);
-  absl::StatusOr<v1::Interpreter> interpreter = (*client)->Create(create, session.rpc());
-  if (!interpreter.ok()) return session.Fail(interpreter.status());
+  if (absl::Status status = (*client)->Create(create, session.rpc()).status(); !status.ok()) {
+    if (absl::IsCancelled(status)) (void)CloseAfterRun(session, **client, name, /*at_once=*/true);
+    return session.Fail(status);
+  }
 
   // What threads that outlive the script and atexit functions write goes to the log. It ends with the interpreter.
   Cancellation stop_log;
-  std::promise<void> log_ended;
+  absl::Notification log_ended;
   v1::LogsRequest logs;
-  logs.set_name(interpreter->name());
+  logs.set_name(name);
   logs.set_follow(true);
   (*client)->LogsAsync(
       logs, [&](const v1::LogsResponse& entry) { ShowOutput(session, entry.output()); },
-      [&](absl::Status) { log_ended.set_value(); }, {.cancellation = &stop_log});
+      [&](absl::Status) { log_ended.Notify(); }, {.cancellation = &stop_log});
 
-  request->set_name(interpreter->name());
+  request->set_name(name);
   int code = ExecInForeground(session, **client, *std::move(request), Sharing::kOursAlone);
-  const bool at_once = session.interrupts().exit_code() != 0 || session.output_closed();
-  absl::Status closed = CloseAfterRun(session, **client, interpreter->name(), at_once);
+  auto at_once = [&session] { return session.interrupts().exit_code() != 0 || session.output_closed(); };
+  if (!at_once()) code = JoinThreads(session, **client, name, code);
+  absl::Status closed = CloseAfterRun(session, **client, name, at_once());
   if (!closed.ok() && code == kOk) code = session.Fail(closed);
   if (!closed.ok()) stop_log.Cancel();
-  log_ended.get_future().wait();
+  log_ended.WaitForNotification();
   return code;
 }
 
@@ -187,10 +213,10 @@ void AddProgramOptions(CLI::App& command, Program& program) {
   CLI::Option* code =
       command.add_option("-c,--code", program.code, "Python code; what follows is ARGs")->type_name("CODE");
   code->each([&program](const std::string&) { program.has_code = true; });
-  command.add_option("file", program.file, "File of Python code; - is standard input")
-      ->type_name(kFilePlaceholder)
+  command.add_option(kFilePlaceholder, program.file, "File of Python code; - is standard input")
+      ->type_name("")
       ->excludes(code);
-  command.add_option("arg", program.args, "sys.argv[1:], passed on as it is")->type_name("ARG");
+  command.add_option("ARG", program.args, "sys.argv[1:], passed on as it is")->type_name("");
 }
 
 }  // namespace
@@ -200,8 +226,9 @@ void AddCodeCommands(CLI::App& app, Session& session) {
     auto name = std::make_shared<std::string>();
     auto program = std::make_shared<Program>();
     CLI::App* exec = app.add_subcommand("exec", "Run code in an interpreter's __main__, which lasts");
-    exec->add_option("name", *name, "Name of the interpreter")->type_name(kInterpreterPlaceholder)->required();
+    exec->add_option(kInterpreterPlaceholder, *name, "Name of the interpreter")->type_name("")->required();
     AddProgramOptions(*exec, *program);
+    exec->usage("interpctl exec NAME [OPTIONS] (-c CODE | FILE | -) [ARG]...");
     exec->footer(
         "Streams what the code writes. The exit code is 0, or that of a SystemExit, or 1 with the traceback on\n"
         "standard error. Ctrl-C interrupts the code, a second one leaves. With -o json the result is printed on\n"
@@ -223,6 +250,7 @@ void AddCodeCommands(CLI::App& app, Session& session) {
     run->add_option("--venv", options->venv, "Virtual environment whose packages can be imported")
         ->type_name(kDirectoryPlaceholder);
     AddProgramOptions(*run, options->program);
+    run->usage("interpctl run [OPTIONS] (-c CODE | FILE | -) [ARG]...");
     run->footer(
         "Creates an interpreter, runs the program in our working directory and closes the interpreter, also on\n"
         "Ctrl-C. The exit code is that of the program.\n\n"
@@ -234,14 +262,15 @@ void AddCodeCommands(CLI::App& app, Session& session) {
   {
     auto options = std::make_shared<CallOptions>();
     CLI::App* call = app.add_subcommand("call", "Call a function and print its result as JSON");
-    call->add_option("name", options->name, "Name of the interpreter")->type_name(kInterpreterPlaceholder)->required();
-    call->add_option("target", options->target, "MODULE:FUNCTION, or the name of a function in __main__")
-        ->type_name("FUNCTION")
+    call->add_option(kInterpreterPlaceholder, options->name, "Name of the interpreter")->type_name("")->required();
+    call->add_option("FUNCTION", options->target, "MODULE:FUNCTION, or the name of a function in __main__")
+        ->type_name("")
         ->required();
-    call->add_option("arg", options->args, "Arguments: JSON, or else a string")->type_name("ARG");
+    call->add_option("ARG", options->args, "Arguments: JSON, or else a string")->type_name("");
     call->add_option("-k,--kwarg", options->kwargs, "Keyword argument, V as an ARG; may be repeated")
         ->type_name("K=V")
         ->allow_extra_args(false);
+    call->usage("interpctl call NAME MODULE:FUNCTION|NAME [ARG]... [--kwarg K=V]... [OPTIONS]");
     call->footer(
         "JSON has no bytes, complex, sets and dicts with other keys than strings. They are written\n"
         "{\"$bytes\": \"base64\"}, {\"$complex\": [re, im]}, {\"$set\": [...]}, {\"$frozenset\": [...]},\n"

@@ -17,7 +17,7 @@ void AddReplCommand(CLI::App& app, Session& session);          // repl
 void AddDaemonCommands(CLI::App& app, Session& session);       // info drain logs
 void AddCompletionCommand(CLI::App& app, Session& session);    // completion
 
-// What the placeholder of a positional argument or an option's value says about how to complete it (TypeName).
+// What the name of a positional argument, or the type name of an option's value, says about how to complete it.
 inline constexpr char kInterpreterPlaceholder[] = "NAME";
 inline constexpr char kFilePlaceholder[] = "FILE";
 inline constexpr char kDirectoryPlaceholder[] = "DIR";

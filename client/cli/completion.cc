@@ -39,7 +39,8 @@ struct Command {
 Argument ArgumentOf(const CLI::Option& option) {
   Argument argument;
   argument.repeats = option.get_items_expected_max() > 1;
-  const std::string type = option.get_type_name();
+  const std::string type =
+      option.get_type_name().empty() ? option.get_name(/*positional=*/true) : option.get_type_name();
   if (option.get_items_expected_max() == 0) return argument;
   argument.kind = Kind::kAnything;
   if (type == kInterpreterPlaceholder) argument.kind = Kind::kInterpreter;
@@ -315,10 +316,11 @@ std::string FishCompletion(const CLI::App& app) {
 void AddCompletionCommand(CLI::App& app, Session& session) {
   auto shell = std::make_shared<std::string>();
   CLI::App* completion = app.add_subcommand("completion", "Print a shell's completion script");
-  completion->add_option("shell", *shell, "The shell")
+  completion->add_option("SHELL", *shell, "The shell")
       ->type_name("bash|zsh|fish")
       ->check(CLI::IsMember({"bash", "zsh", "fish"}).description(""))
       ->required();
+  completion->usage("interpctl completion bash|zsh|fish");
   completion->footer(
       "Examples:\n"
       "  source <(interpctl completion bash)      in ~/.bashrc\n"

@@ -61,6 +61,7 @@ int Logs(Session& session, const std::string& name, bool follow) {
 void AddDaemonCommands(CLI::App& app, Session& session) {
   {
     CLI::App* info = app.add_subcommand("info", "Show what the daemon is and how it fares");
+    info->usage("interpctl info [OPTIONS]");
     info->footer("Example:\n  interpctl info -o json");
     info->callback([&session] { session.command = [&session] { return Info(session); }; });
   }
@@ -70,6 +71,7 @@ void AddDaemonCommands(CLI::App& app, Session& session) {
     drain->add_option("--grace", *grace, "How long what runs may go on; without it as the daemon is configured")
         ->type_name("TIME")
         ->check(IsDuration());
+    drain->usage("interpctl drain [--grace TIME] [OPTIONS]");
     drain->footer("Returns at once.\n\nExample:\n  interpctl drain --grace 30s");
     drain->callback([&session, grace] { session.command = [&session, grace] { return Drain(session, *grace); }; });
   }
@@ -77,8 +79,9 @@ void AddDaemonCommands(CLI::App& app, Session& session) {
     auto name = std::make_shared<std::string>();
     auto follow = std::make_shared<bool>(false);
     CLI::App* logs = app.add_subcommand("logs", "Print what an interpreter wrote while no exec or call ran");
-    logs->add_option("name", *name, "Name of the interpreter")->type_name(kInterpreterPlaceholder)->required();
+    logs->add_option(kInterpreterPlaceholder, *name, "Name of the interpreter")->type_name("")->required();
     logs->add_flag("-f,--follow", *follow, "Go on until the interpreter is closed or Ctrl-C");
+    logs->usage("interpctl logs NAME [--follow] [OPTIONS]");
     logs->footer(
         "Its background threads and child processes write here. With -o json every line is a document.\n\n"
         "Example:\n"

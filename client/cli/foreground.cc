@@ -17,6 +17,11 @@ constexpr absl::Duration kInterruptTimeout = absl::Seconds(2);
 Foreground::Foreground(Session& session, Client& client, std::string name, Sharing sharing)
     : session_(session), client_(client), name_(std::move(name)), running_(sharing == Sharing::kOursAlone) {
   previous_ = session_.interrupts().SetHandler([this](int count) { OnSignal(count); });
+  // A signal that came while we connected is not forgotten.
+  if (session_.interrupts().exit_code() != 0) {
+    interrupted_ = true;
+    cancellation_.Cancel();
+  }
 }
 
 Foreground::~Foreground() { session_.interrupts().SetHandler(std::move(previous_)); }

@@ -251,9 +251,9 @@ void AddInterpreterCommands(CLI::App& app, Session& session) {
   {
     auto options = std::make_shared<CreateOptions>();
     CLI::App* create = app.add_subcommand("create", "Create interpreters and print their names");
-    create->add_option("name", options->name, "Name of the interpreter; without it the daemon chooses one")
-        ->type_name("ID");
-    CLI::Option* count = create->add_option("--count", options->count, "Create so many, in parallel: NAME-1 to NAME-N")
+    create->add_option("ID", options->name, "Name of the interpreter; without it the daemon chooses one")
+        ->type_name("");
+    CLI::Option* count = create->add_option("--count", options->count, "Create so many, in parallel: ID-1 to ID-N")
                              ->type_name("N")
                              ->check(CLI::Range(1, 1'000'000));
     CLI::Option* code = create->add_option("-c,--code", options->code, "Python code to run in each")->type_name("CODE");
@@ -271,6 +271,7 @@ void AddInterpreterCommands(CLI::App& app, Session& session) {
     create->add_option("--queue-limit", options->queue_limit, "Execs and calls that may wait; without it 1024")
         ->type_name("N")
         ->check(CLI::Range(1, 65536));
+    create->usage("interpctl create [ID] [--count N] [-c CODE | --setup FILE] [--path DIR]... [OPTIONS]");
     create->footer(
         "Examples:\n"
         "  interpctl create worker --setup tools.py --path ~/lib\n"
@@ -281,6 +282,7 @@ void AddInterpreterCommands(CLI::App& app, Session& session) {
   }
   {
     CLI::App* list = app.add_subcommand("list", "List interpreters");
+    list->usage("interpctl list [OPTIONS]");
     list->footer(
         "Examples:\n"
         "  interpctl list\n"
@@ -291,7 +293,8 @@ void AddInterpreterCommands(CLI::App& app, Session& session) {
   {
     auto name = std::make_shared<std::string>();
     CLI::App* get = app.add_subcommand("get", "Show one interpreter");
-    get->add_option("name", *name, "Name of the interpreter")->type_name(kInterpreterPlaceholder)->required();
+    get->add_option(kInterpreterPlaceholder, *name, "Name of the interpreter")->type_name("")->required();
+    get->usage("interpctl get NAME [OPTIONS]");
     get->footer("Example:\n  interpctl get worker");
     get->callback([&session, name] { session.command = [&session, name] { return Get(session, *name); }; });
   }
@@ -299,11 +302,12 @@ void AddInterpreterCommands(CLI::App& app, Session& session) {
     auto options = std::make_shared<CloseOptions>();
     CLI::App* close = app.add_subcommand("close", "Close interpreters; what runs gets a grace period");
     CLI::Option* names =
-        close->add_option("name", options->names, "Names of the interpreters")->type_name(kInterpreterPlaceholder);
+        close->add_option(kInterpreterPlaceholder, options->names, "Names of the interpreters")->type_name("");
     close->add_flag("--all", options->all, "Close every interpreter of the daemon")->excludes(names);
     close->add_option("--grace", options->grace, "How long what runs may go on before it is interrupted; without it 5s")
         ->type_name("TIME")
         ->check(IsDuration());
+    close->usage("interpctl close NAME... | --all [OPTIONS]");
     close->footer(
         "Goes on when one cannot be closed, and ends with the first error's exit code.\n\n"
         "Examples:\n"
@@ -315,7 +319,8 @@ void AddInterpreterCommands(CLI::App& app, Session& session) {
   {
     auto name = std::make_shared<std::string>();
     CLI::App* interrupt = app.add_subcommand("interrupt", "Raise KeyboardInterrupt in what an interpreter runs");
-    interrupt->add_option("name", *name, "Name of the interpreter")->type_name(kInterpreterPlaceholder)->required();
+    interrupt->add_option(kInterpreterPlaceholder, *name, "Name of the interpreter")->type_name("")->required();
+    interrupt->usage("interpctl interrupt NAME [OPTIONS]");
     interrupt->footer("Example:\n  interpctl interrupt worker");
     interrupt->callback([&session, name] { session.command = [&session, name] { return Interrupt(session, *name); }; });
   }

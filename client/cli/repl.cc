@@ -112,7 +112,8 @@ class Repl {
 void AddReplCommand(CLI::App& app, Session& session) {
   auto name = std::make_shared<std::string>();
   CLI::App* repl = app.add_subcommand("repl", "Talk to an interpreter at a Python prompt");
-  repl->add_option("name", *name, "Name of the interpreter")->type_name(kInterpreterPlaceholder)->required();
+  repl->add_option(kInterpreterPlaceholder, *name, "Name of the interpreter")->type_name("")->required();
+  repl->usage("interpctl repl NAME [OPTIONS]");
   repl->footer(
       "Lines can be edited, and are remembered in $XDG_STATE_HOME/interpd/history. Ctrl-C interrupts what runs or\n"
       "gives up the line, Ctrl-D leaves. The interpreter goes on.\n\n"

@@ -55,8 +55,11 @@ absl::StatusOr<Client*> Session::client() {
   if (!address.ok()) return address.status();
   absl::StatusOr<absl::Duration> timeout = ParseDuration(options.connect_timeout);
   if (!timeout.ok()) return timeout.status();
-  absl::StatusOr<std::unique_ptr<Client>> client = Client::Connect(
-      *address, {.timeout = *timeout, .tls_ca_file = options.tls_ca_file, .insecure = options.insecure});
+  absl::StatusOr<std::unique_ptr<Client>> client = Client::Connect(*address, {.timeout = *timeout,
+                                                                              .tls_ca_file = options.tls_ca_file,
+                                                                              .tls_cert_file = options.tls_cert_file,
+                                                                              .tls_key_file = options.tls_key_file,
+                                                                              .insecure = options.insecure});
   if (!client.ok()) return client.status();
   client_ = *std::move(client);
   return client_.get();

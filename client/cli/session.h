@@ -28,6 +28,8 @@ struct GlobalOptions {
   std::string timeout = "inf";  // of one RPC; ParseDuration
   std::string connect_timeout = "5s";
   std::string tls_ca_file;
+  std::string tls_cert_file;
+  std::string tls_key_file;
   bool insecure = false;
 };
 
