@@ -217,7 +217,7 @@ The same by hand, in this repository's directory:
   tools/dev bazel build //daemon:interpd //client:interpctl
   export INTERPD_ADDRESS=unix:/tmp/interpd-by-hand.sock
   interpd --listen "$INTERPD_ADDRESS" &
-  until interpctl info; do sleep 0.2; done
+  until interpctl info 2>/dev/null; do sleep 0.2; done
   interpctl create census --count %1$d --path "$PWD/examples"
   for i in $(seq %1$d); do interpctl call census-$i token_census:top_of_share $i %1$d & jobs[i]=$!; done
   wait "${jobs[@]}"

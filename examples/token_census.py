@@ -34,19 +34,21 @@ def corpus(directory: str = "") -> list[str]:
 def census(paths: list[str]) -> dict:
     """Counts names, operators and the kinds of other tokens in `paths`.
 
-    Files that are no valid Python (test data of the library is not) are counted as skipped.
+    Files that are no valid Python, or not there, are counted as skipped.
     """
     counts = collections.Counter()
     skipped = 0
     for path in paths:
         try:
             with tokenize.open(path) as file:
-                counts.update(
+                found = collections.Counter(
                     token.string if token.type in (tokenize.NAME, tokenize.OP) else tokenize.tok_name[token.type]
                     for token in tokenize.generate_tokens(file.readline)
                 )
-        except (SyntaxError, UnicodeDecodeError, OSError):
+        except (SyntaxError, tokenize.TokenError, UnicodeDecodeError, OSError):
             skipped += 1
+        else:
+            counts.update(found)
     return {"counts": dict(counts), "files": len(paths) - skipped, "skipped": skipped}
 
 
