@@ -46,7 +46,7 @@ class AdaptiveSpin {
     auto elapsed = std::chrono::nanoseconds(0);
     bool hit = false;
     while (!(hit = ready()) && elapsed < budget_) {
-      for (int i = 0; i < 16; ++i) CpuRelax();
+      for (int i = 0; i < 4; ++i) CpuRelax();
       elapsed = std::chrono::steady_clock::now() - start;
     }
     pollers_.fetch_sub(1, std::memory_order_relaxed);

@@ -109,7 +109,7 @@ void InterpreterWorker::ThreadMain() {
 }
 
 absl::Status InterpreterWorker::Make() {
-  absl::Status isolated = IsolateThread(output_->stdout_pipe(), output_->stderr_pipe(), config_.cwd, &probes_);
+  absl::Status isolated = IsolateThread(output_->ReleaseKeptFds(), config_.cwd);
   if (!isolated.ok()) return isolated;
   host_->creating.acquire();
   absl::StatusOr<SubInterpreter> made = SubInterpreter::Create();
@@ -142,6 +142,7 @@ void InterpreterWorker::Serve() {
       }
       continue;
     }
+    output_->Settle();  // what background threads wrote while nothing ran belongs to the log
     PyEval_RestoreThread(thread_state);
     if (stacks_wanted_.load(std::memory_order_relaxed)) AnswerStackRequests();
     while (std::shared_ptr<Work> work = queue_.Pop()) {
@@ -162,7 +163,7 @@ void InterpreterWorker::RunWork(std::shared_ptr<Work> work) {
     running_ = work;
     if (state_ == State::kActive) state_ = State::kRunning;
   }
-  output_->Begin(probes_, work.get());
+  output_->Begin(work.get());
   const absl::Time start = absl::Now();
 
   absl::StatusOr<Result> outcome = Result{};
@@ -178,10 +179,10 @@ void InterpreterWorker::RunWork(std::shared_ptr<Work> work) {
   }
   executor_->Flush();
   if (outcome.ok()) outcome->run_time = absl::Now() - start;
-  {
+  if (!output_->TryFinish()) {
     // Until the pump has delivered everything, background threads of the interpreter may go on.
     ScopedDetach detached;
-    output_->Finish(probes_);
+    output_->Finish();
   }
 
   bool interrupted;

@@ -107,7 +107,6 @@ class InterpreterWorker : public Interpreter, public std::enable_shared_from_thi
   std::atomic<bool> stacks_wanted_{false};
 
   // The interpreter's thread alone.
-  OutputProbes probes_;
   std::optional<SubInterpreter> interpreter_;
   std::optional<PythonExecutor> executor_;
 

@@ -3,12 +3,11 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -21,11 +20,6 @@ absl::Status Errno(std::string_view what) {
   return absl::InternalError(absl::StrCat(what, ": ", std::strerror(errno)));
 }
 
-uint64_t Inode(int fd) {
-  struct stat status;
-  return fstat(fd, &status) == 0 ? status.st_ino : 0;
-}
-
 }  // namespace
 
 // ---- OutputCapture
@@ -33,60 +27,75 @@ uint64_t Inode(int fd) {
 
 absl::StatusOr<std::shared_ptr<OutputCapture>> OutputCapture::Open(OutputPump* pump, size_t log_limit_bytes) {
   auto capture = std::shared_ptr<OutputCapture>(new OutputCapture(pump, log_limit_bytes));
+  capture->probe_fd_ = epoll_create1(EPOLL_CLOEXEC);
+  if (capture->probe_fd_ < 0) return Errno("epoll_create");
   for (int i = 0; i < 2; ++i) {
     int fds[2];
     if (pipe2(fds, O_CLOEXEC) != 0) return Errno("pipe");
     capture->read_fds_[i] = fds[0];
     capture->write_fds_[i] = fds[1];
-    capture->inodes_[i] = Inode(fds[1]);
     // The reading end alone does not block: hosted code writes as to any pipe.
     if (fcntl(fds[0], F_SETFL, O_NONBLOCK) != 0) return Errno("fcntl");
+    epoll_event event{.events = EPOLLIN, .data = {.ptr = capture.get()}};
+    if (epoll_ctl(capture->probe_fd_, EPOLL_CTL_ADD, fds[0], &event) != 0) return Errno("epoll_ctl");
   }
   pump->Add(capture);
   return capture;
 }
 
 OutputCapture::~OutputCapture() {
-  for (int fd : read_fds_) {
+  for (int fd : {read_fds_[0], read_fds_[1], write_fds_[0], write_fds_[1], probe_fd_}) {
     if (fd >= 0) close(fd);
   }
 }
 
-bool OutputCapture::Empty(const OutputProbes& probes) const {
-  const int fds[] = {probes.stdout_fd, probes.stderr_fd};
-  for (int i = 0; i < 2; ++i) {
-    int bytes = 0;
-    if (fds[i] < 0 || ioctl(fds[i], FIONREAD, &bytes) != 0 || bytes == 0) continue;
-    // Hosted code may have closed the probe and opened something else in its place.
-    if (Inode(fds[i]) == inodes_[i]) return false;
+KeptFds OutputCapture::ReleaseKeptFds() {
+  return {std::exchange(write_fds_[0], -1), std::exchange(write_fds_[1], -1), std::exchange(probe_fd_, -1)};
+}
+
+bool OutputCapture::Settled() const {
+  epoll_event events[2];
+  int count = epoll_wait(kOutputProbeFd, events, 2, 0);
+  for (int i = 0; i < count; ++i) {
+    // Hosted code may have closed the probe, and opened an epoll instance of its own in its place.
+    if (events[i].data.ptr == this && (events[i].events & EPOLLIN)) return false;
   }
-  // The order matters. The pump sets the flag before it empties a pipe; the pipe's own lock, which FIONREAD takes,
-  // makes the flag visible to whoever sees the pipe empty. acquire: delivered bytes are visible after a clear flag.
+  // Without its probe the last bytes may come late.
+  //
+  // The order matters. The pump sets the flag before it empties a pipe; the pipe's own lock, which the kernel takes to
+  // answer the probe, makes the flag visible to whoever sees the pipe empty. acquire: delivered bytes are visible
+  // after a clear flag.
   return !reading_.load(std::memory_order_acquire);
 }
 
-void OutputCapture::Settle(const OutputProbes& probes) {
-  while (!Empty(probes)) {
-    uint32_t key = settled_.PrepareWait();
-    if (Empty(probes)) {
-      settled_.CancelWait();
+void OutputCapture::Settle() {
+  while (!Settled()) {
+    uint32_t key = delivered_.PrepareWait();
+    if (Settled()) {
+      delivered_.CancelWait();
       return;
     }
-    settled_.Wait(key);
+    delivered_.Wait(key);
   }
 }
 
-void OutputCapture::Begin(const OutputProbes& probes, Work* work) {
-  Settle(probes);  // what background threads wrote before belongs to the log
+void OutputCapture::Begin(Work* work) {
   std::lock_guard lock(mu_);
   work_ = work;
 }
 
-void OutputCapture::Finish(const OutputProbes& probes) {
-  Settle(probes);
+bool OutputCapture::TryFinish() {
+  if (!Settled()) return false;
   std::lock_guard lock(mu_);
   work_ = nullptr;
   discard_ = false;
+  return true;
+}
+
+void OutputCapture::Finish() {
+  do {
+    Settle();
+  } while (!TryFinish());
 }
 
 void OutputCapture::Discard() {
@@ -125,7 +134,7 @@ void OutputCapture::ReadPipe(int index) {
   while (more) {
     std::lock_guard lock(mu_);
     if (closed_ || paused_) break;
-    // seq_cst: see Empty. The lock makes the pump's read and a Close exclude each other.
+    // seq_cst: see Settled. The lock makes the pump's read and a Close exclude each other.
     reading_.store(true, std::memory_order_seq_cst);
     ssize_t size = read(read_fds_[index], buffer.data(), buffer.size());
     if (size > 0) Deliver(index == 0 ? Stream::kStdout : Stream::kStderr, {buffer.data(), static_cast<size_t>(size)});
@@ -133,7 +142,7 @@ void OutputCapture::ReadPipe(int index) {
     reading_.store(false, std::memory_order_release);
     more = size == static_cast<ssize_t>(buffer.size());
   }
-  settled_.NotifyAll();
+  delivered_.NotifyAll();
 }
 
 void OutputCapture::Deliver(Stream stream, std::string_view data) {

@@ -5,8 +5,8 @@
 //
 // fds 1 and 2 of an interpreter's thread are pipes. The pump reads the other ends, in the process's own fd table, as
 // soon as there is something, and calls Work::Output; between two pieces of work bytes go to the log. An interpreter's
-// thread ends a piece of work only when its pipes are empty and what was in them has been delivered, which it can see
-// without a wake-up: see Settle.
+// thread ends a piece of work only when its pipes are empty and what was in them has been delivered. It sees that by
+// one system call and without waking anybody: its probe is an epoll instance that watches the pipes' reading ends.
 #ifndef INTERPD_INTERP_OUTPUT_CAPTURE_H_
 #define INTERPD_INTERP_OUTPUT_CAPTURE_H_
 
@@ -37,14 +37,19 @@ class OutputCapture {
   static absl::StatusOr<std::shared_ptr<OutputCapture>> Open(OutputPump* pump, size_t log_limit_bytes);
   ~OutputCapture();
 
-  // The ends to write to, for IsolateThread, which closes them.
-  int stdout_pipe() const { return write_fds_[0]; }
-  int stderr_pipe() const { return write_fds_[1]; }
+  // For IsolateThread, which closes them. Call once.
+  KeptFds ReleaseKeptFds();
 
-  // What is written from now on belongs to `work`, until Finish. Interpreter's thread only; calls Settle first.
-  void Begin(const OutputProbes& probes, Work* work);
-  // Waits until all that was written has been delivered; from then on bytes go to the log. Interpreter's thread only.
-  void Finish(const OutputProbes& probes);
+  // The next four belong to the interpreter's thread, when it is isolated.
+  //
+  // Waits until what was written so far has been delivered.
+  void Settle();
+  // What is written from now on belongs to `work`.
+  void Begin(Work* work);
+  // Bytes go to the log again, if all that was written has been delivered; otherwise false.
+  bool TryFinish();
+  // The same, waiting if need be.
+  void Finish();
 
   // Delivers no more to the current work: its bytes are thrown away. For work that was cancelled. Not for threads
   // with an fd table of their own.
@@ -64,10 +69,7 @@ class OutputCapture {
 
   explicit OutputCapture(OutputPump* pump, size_t log_limit_bytes) : pump_(pump), log_(log_limit_bytes) {}
 
-  // Interpreter's thread: returns when both pipes are empty and what was in them is delivered. Two system calls and
-  // no wait when nothing was written, the usual case.
-  void Settle(const OutputProbes& probes);
-  bool Empty(const OutputProbes& probes) const;
+  bool Settled() const;
 
   // Pump's thread: reads what is there from one pipe.
   void ReadPipe(int index);
@@ -76,12 +78,12 @@ class OutputCapture {
   OutputPump* const pump_;
   int read_fds_[2] = {-1, -1};
   int write_fds_[2] = {-1, -1};
-  uint64_t inodes_[2] = {0, 0};
+  int probe_fd_ = -1;
 
   // Set by the pump from before it takes bytes out of a pipe until they are delivered. An interpreter's thread that
   // sees an empty pipe and then a clear flag knows that nothing is under way.
   std::atomic<bool> reading_{false};
-  channels::EventCount settled_;  // notified after each delivery
+  channels::EventCount delivered_;
 
   std::mutex mu_;
   Work* work_ = nullptr;  // who gets the bytes; null: the log

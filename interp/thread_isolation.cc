@@ -18,21 +18,19 @@ namespace interpd::interp {
 namespace {
 
 // close_range(CLOSE_RANGE_UNSHARE) copies only the fds below its range, so what an interpreter is to keep must lie
-// low, whatever the daemon has open. These three fds of the process's table are where it lies for the hand-over.
+// low, whatever the daemon has open. These fds of the process's table are where it lies for the hand-over.
 struct Stage {
   std::mutex mu;  // held from filling the stage to having unshared it
   int null_fd = -1;
   int stdout_fd = -1;
   int stderr_fd = -1;
+  int probe_fd = -1;
 };
 
 Stage& stage() {
   static Stage* stage = new Stage;
   return *stage;
 }
-
-// High enough to be out of the way of code that counts on low numbers, low enough for the smallest fd table.
-constexpr int kProbeFd = 60;
 
 absl::Status Errno(std::string_view what) {
   return absl::InternalError(absl::StrCat(what, ": ", std::strerror(errno)));
@@ -43,7 +41,7 @@ absl::Status Errno(std::string_view what) {
 absl::Status PrepareThreadIsolation() {
   Stage& s = stage();
   if (s.null_fd >= 0) return absl::OkStatus();
-  for (int* fd : {&s.null_fd, &s.stdout_fd, &s.stderr_fd}) {
+  for (int* fd : {&s.null_fd, &s.stdout_fd, &s.stderr_fd, &s.probe_fd}) {
     *fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (*fd < 0) return Errno("open /dev/null");
   }
@@ -55,28 +53,24 @@ absl::Status PrepareThreadIsolation() {
   return absl::OkStatus();
 }
 
-absl::Status IsolateThread(int stdout_pipe, int stderr_pipe, const std::string& cwd, OutputProbes* probes) {
+absl::Status IsolateThread(const KeptFds& kept, const std::string& cwd) {
   Stage& s = stage();
   {
     std::lock_guard lock(s.mu);
-    bool staged = dup2(stdout_pipe, s.stdout_fd) >= 0 && dup2(stderr_pipe, s.stderr_fd) >= 0;
-    close(stdout_pipe);
-    close(stderr_pipe);
+    bool staged = dup2(kept.stdout_pipe, s.stdout_fd) >= 0 && dup2(kept.stderr_pipe, s.stderr_fd) >= 0 &&
+                  dup2(kept.output_probe, s.probe_fd) >= 0;
+    for (int fd : {kept.stdout_pipe, kept.stderr_pipe, kept.output_probe}) close(fd);
     if (!staged) return Errno("dup2");
-    unsigned first = static_cast<unsigned>(std::max({s.null_fd, s.stdout_fd, s.stderr_fd})) + 1;
-    int unshared = close_range(first, ~0u, CLOSE_RANGE_UNSHARE);
-    int error = errno;
-    if (unshared != 0) {
-      // Without a table of its own the thread must not touch fds 0 to 2.
-      errno = error;
-      return Errno("close_range");
-    }
+    unsigned first = static_cast<unsigned>(std::max({s.null_fd, s.stdout_fd, s.stderr_fd, s.probe_fd})) + 1;
+    // Without a table of its own the thread must not touch fds 0 to 2.
+    if (close_range(first, ~0u, CLOSE_RANGE_UNSHARE) != 0) return Errno("close_range");
   }
   // From here on the table is this thread's.
-  if (dup2(s.null_fd, 0) < 0 || dup2(s.stdout_fd, 1) < 0 || dup2(s.stderr_fd, 2) < 0) return Errno("dup2");
-  if (close_range(3, ~0u, 0) != 0) return Errno("close_range");
-  probes->stdout_fd = fcntl(1, F_DUPFD_CLOEXEC, kProbeFd);
-  probes->stderr_fd = fcntl(2, F_DUPFD_CLOEXEC, kProbeFd);
+  if (dup2(s.null_fd, 0) < 0 || dup2(s.stdout_fd, 1) < 0 || dup2(s.stderr_fd, 2) < 0 ||
+      dup3(s.probe_fd, kOutputProbeFd, O_CLOEXEC) < 0) {
+    return Errno("dup2");
+  }
+  if (close_range(3, kOutputProbeFd - 1, 0) != 0) return Errno("close_range");
 
   if (unshare(CLONE_FS) != 0) return Errno("unshare(CLONE_FS)");
   if (!cwd.empty() && chdir(cwd.c_str()) != 0) {

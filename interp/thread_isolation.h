@@ -11,21 +11,24 @@
 
 namespace interpd::interp {
 
-// What the isolated thread keeps of its output pipes beside fds 1 and 2, in its own table: hosted code may close or
-// replace 1 and 2, these say whether its pipes are empty. -1 when hosted code closed them.
-struct OutputProbes {
-  int stdout_fd = -1;
-  int stderr_fd = -1;
-};
-
 // Call once, before threads are started: reserves the low file descriptors through which pipes are handed over, and
 // grows the process's fd table to its limit (growing it later, while threads share it, costs 20 ms).
 absl::Status PrepareThreadIsolation();
 
-// Isolates the calling thread. Its fds are then 0: /dev/null, 1 and 2: the given pipes, and the probes; the two pipes
-// are closed in the process's table. `cwd` empty: as it is. Fails with INVALID_FIELD when `cwd` cannot be entered;
-// after any failure the thread must end.
-absl::Status IsolateThread(int stdout_pipe, int stderr_pipe, const std::string& cwd, OutputProbes* probes);
+// What the thread is to keep, as fds of the process's table, in which they are closed.
+struct KeptFds {
+  int stdout_pipe;
+  int stderr_pipe;
+  int output_probe;  // see OutputCapture
+};
+
+// Where an isolated thread finds its output probe. High enough to be out of the way of code that counts on low
+// numbers, low enough for the smallest fd table.
+inline constexpr int kOutputProbeFd = 60;
+
+// Isolates the calling thread. Its fds are then 0: /dev/null, 1 and 2: the pipes, and the probe. `cwd` empty: as it
+// is. Fails with INVALID_FIELD when `cwd` cannot be entered; after any failure the thread must end.
+absl::Status IsolateThread(const KeptFds& kept, const std::string& cwd);
 
 }  // namespace interpd::interp
 
