@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -228,6 +229,8 @@ The same by hand, in this repository's directory:
                interpreters);
 }
 
+std::atomic<bool> ended_by_signal = false;
+
 // A signal that ends the program takes the daemon and its directory along. Call it before there are other threads.
 void EndOnSignals(DaemonProcess& daemon) {
   sigset_t signals;
@@ -237,7 +240,7 @@ void EndOnSignals(DaemonProcess& daemon) {
   std::thread([signals, &daemon] {
     int signal = 0;
     sigwait(&signals, &signal);
-    close(STDERR_FILENO);  // that the connection breaks now is no news
+    ended_by_signal = true;
     daemon.Kill();
     _exit(128 + signal);
   }).detach();
@@ -308,6 +311,8 @@ int main() {
   // Bazel lays the files that the program needs out beside it.
   const std::string runfiles = std::filesystem::read_symlink("/proc/self/exe").string() + ".runfiles/interpd";
   if (absl::Status status = interpd::examples::Quickstart(runfiles); !status.ok()) {
+    // That the connection broke is no news then; the thread that handles the signal ends the process.
+    if (interpd::examples::ended_by_signal) pause();
     absl::FPrintF(stderr, "\nquickstart: %s\n", status.message());
     return 1;
   }
