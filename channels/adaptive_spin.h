@@ -8,6 +8,8 @@
 #ifndef INTERPD_CHANNELS_ADAPTIVE_SPIN_H_
 #define INTERPD_CHANNELS_ADAPTIVE_SPIN_H_
 
+#include <sched.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -45,8 +47,10 @@ class AdaptiveSpin {
     const auto start = std::chrono::steady_clock::now();
     auto elapsed = std::chrono::nanoseconds(0);
     bool hit = false;
-    while (!(hit = ready()) && elapsed < budget_) {
+    for (int round = 1; !(hit = ready()) && elapsed < budget_; ++round) {
       for (int i = 0; i < 4; ++i) CpuRelax();
+      // Who else is to run on this core, perhaps the one that brings the work, runs now.
+      if (round % 8 == 0) sched_yield();
       elapsed = std::chrono::steady_clock::now() - start;
     }
     pollers_.fetch_sub(1, std::memory_order_relaxed);
