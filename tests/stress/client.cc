@@ -139,7 +139,8 @@ grpc::Status Client::Close() {
   request.mutable_grace_period()->set_nanos(Random(50) * 1'000'000);
   v1::Interpreter answer;
   const grpc::Status status = interpreters_->Close(&context, request, &answer);
-  if (status.ok() && answer.state() != v1::Interpreter::CLOSED) {
+  // FAILED: it was closed while it was being made, and that failed.
+  if (status.ok() && answer.state() != v1::Interpreter::CLOSED && answer.state() != v1::Interpreter::FAILED) {
     return grpc::Status(grpc::INTERNAL,
                         absl::StrCat("closed into state ", v1::Interpreter::State_Name(answer.state())));
   }
@@ -309,8 +310,8 @@ grpc::Status Client::CallStreamCancelled() {
   }
   stream->Write(request);
   v1::CallStreamResponse response;
-  for (int i = Random(3); i > 0 && stream->Read(&response); --i) {
-  }
+  // One message of answers is sure to come, more are not.
+  if (Random(2) == 0) stream->Read(&response);
   context.TryCancel();
   const grpc::Status status = stream->Finish();
   if (status.error_code() == grpc::CANCELLED) ++successes_["CallStream cancelled"];
