@@ -79,17 +79,22 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(const 
 
 absl::Status WaitForConnection(grpc::Channel& channel, const Address& address, const ConnectOptions& options) {
   const auto deadline = absl::ToChronoTime(absl::Now() + options.timeout);
-  while (true) {
+  bool timed_out = false;
+  while (!timed_out) {
     grpc_connectivity_state state = channel.GetState(/*try_to_connect=*/true);
     if (state == GRPC_CHANNEL_READY) return absl::OkStatus();
-    bool refused = state == GRPC_CHANNEL_TRANSIENT_FAILURE && !options.wait_for_daemon;
-    if (refused || !channel.WaitForStateChange(state, deadline)) break;
+    if (state == GRPC_CHANNEL_TRANSIENT_FAILURE && !options.wait_for_daemon) break;
+    timed_out = !channel.WaitForStateChange(state, deadline);
   }
-  std::string why = address.is_unix    ? ExplainUnixFailure(address.path)
-                    : options.insecure ? "nobody listens there, or it wants TLS"
-                                       : "nobody listens there, or its TLS certificate is not trusted";
-  if (why.empty())
-    why = absl::StrCat("what listens there did not answer within ", absl::FormatDuration(options.timeout));
+  std::string why;
+  if (address.is_unix) why = ExplainUnixFailure(address.path);
+  if (why.empty() && timed_out) {
+    why = absl::StrCat("no answer within ", absl::FormatDuration(options.timeout));
+  } else if (why.empty()) {
+    why = address.is_unix    ? "what listens there broke the connection off"
+          : options.insecure ? "nobody listens there, or it wants TLS"
+                             : "nobody listens there, or one side does not trust the other's TLS certificate";
+  }
   return absl::UnavailableError(absl::StrCat("cannot connect to ", address.ToString(), ": ", why));
 }
 
@@ -213,7 +218,6 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(std::string_view address
   // Otherwise clients of one process would share a connection, and one flooded stream would hold up the others.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetMaxSendMessageSize(kMaxMessageBytes);

@@ -112,7 +112,7 @@ std::unique_ptr<CLI::App> BuildApp(Session& session) {
   formatter->enable_description_formatting(false);  // what is written below is laid out already
   formatter->enable_footer_formatting(false);
   formatter->label("REQUIRED", "");
-  formatter->label("SUBCOMMANDS", "COMMANDS");
+  formatter->label("Excludes", "  not with");
   app->formatter(formatter);
   app->usage("interpctl [OPTIONS] COMMAND");
   app->footer(
@@ -128,6 +128,7 @@ std::unique_ptr<CLI::App> BuildApp(Session& session) {
   AddReplCommand(*app, session);
   AddDaemonCommands(*app, session);
   AddCompletionCommand(*app, session);
+  for (CLI::App* command : app->get_subcommands([](const CLI::App*) { return true; })) command->group("COMMANDS");
   return app;
 }
 

@@ -255,7 +255,7 @@ void AddInterpreterCommands(CLI::App& app, Session& session) {
         ->type_name("");
     CLI::Option* count = create->add_option("--count", options->count, "Create so many, in parallel: ID-1 to ID-N")
                              ->type_name("N")
-                             ->check(CLI::Range(1, 1'000'000));
+                             ->check(CLI::Range(1, 1'000'000).description(""));
     CLI::Option* code = create->add_option("-c,--code", options->code, "Python code to run in each")->type_name("CODE");
     create->add_option("--setup", options->setup, "File of Python code to run in each")
         ->type_name(kFilePlaceholder)
@@ -270,7 +270,7 @@ void AddInterpreterCommands(CLI::App& app, Session& session) {
         ->type_name(kDirectoryPlaceholder);
     create->add_option("--queue-limit", options->queue_limit, "Execs and calls that may wait; without it 1024")
         ->type_name("N")
-        ->check(CLI::Range(1, 65536));
+        ->check(CLI::Range(1, 65536).description(""));
     create->usage("interpctl create [ID] [--count N] [-c CODE | --setup FILE] [--path DIR]... [OPTIONS]");
     create->footer(
         "Examples:\n"

@@ -470,7 +470,8 @@ class Terminal:
     def __init__(self, ctl, *args, **environment):
         pid, self.fd = pty.fork()
         if pid == 0:
-            os.execve(INTERPCTL, [INTERPCTL, *args], {**ctl.environment, "TERM": "xterm", "LANG": "C.UTF-8", **environment})
+            environment = {**ctl.environment, "TERM": "xterm", "LANG": "C.UTF-8", **environment}
+            os.execve(INTERPCTL, [INTERPCTL, *args], environment)
         self.pid = pid
         self.seen = ""
 
@@ -588,8 +589,9 @@ def test_a_daemon_that_dies(directory):
 
 def test_over_tcp_with_tls(directory):
     (directory / "tls").mkdir()
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem",
-                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"],
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
+                    "-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=localhost", "-days", "2",
+                    "-addext", "subjectAltName=DNS:localhost"],
                    cwd=directory / "tls", check=True, capture_output=True)
     port = free_port()
     cert, key = directory / "tls/cert.pem", directory / "tls/key.pem"
