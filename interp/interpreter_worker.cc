@@ -136,7 +136,7 @@ void InterpreterWorker::Serve() {
     if (!wanted() && !spin.Spin(wanted)) {
       uint32_t key = queue_.event().PrepareWait();
       if (wanted()) {
-        queue_.event().CancelWait();
+        queue_.event().CancelWait(key);
       } else {
         queue_.event().Wait(key);
       }

@@ -72,7 +72,7 @@ void OutputCapture::Settle() {
   while (!Settled()) {
     uint32_t key = delivered_.PrepareWait();
     if (Settled()) {
-      delivered_.CancelWait();
+      delivered_.CancelWait(key);
       return;
     }
     delivered_.Wait(key);

@@ -27,6 +27,18 @@ TEST(EventCountTest, NotificationAfterPrepareIsNotLost) {
   EXPECT_TRUE(event.Wait(key, absl::Now() + absl::Seconds(30)));
 }
 
+TEST(EventCountTest, ACancelledWaitIsForgotten) {
+  EventCount event;
+  uint32_t first = event.PrepareWait();
+  uint32_t second = event.PrepareWait();
+  event.CancelWait(first);
+  EXPECT_TRUE(event.HasWaiters());
+  event.NotifyAll();
+  EXPECT_FALSE(event.HasWaiters());
+  event.CancelWait(second);  // too late: counts nobody of the new epoch
+  EXPECT_FALSE(event.HasWaiters());
+}
+
 TEST(EventCountTest, NotificationBeforePrepareDoesNotCount) {
   EventCount event;
   event.NotifyAll();
@@ -54,7 +66,7 @@ TEST(EventCountTest, NoLostWakeUp) {
         if (!try_take()) {
           uint32_t key = event.PrepareWait();
           if (taken.load() >= kItems || available.load() > 0) {
-            event.CancelWait();
+            event.CancelWait(key);
           } else {
             event.Wait(key);
           }

@@ -78,7 +78,7 @@ TEST(WorkQueueTest, NothingIsLostAndNobodyOvertakesHimself) {
       if (!work) {
         uint32_t key = queue.event().PrepareWait();
         if (queue.HasWork()) {
-          queue.event().CancelWait();
+          queue.event().CancelWait(key);
         } else {
           queue.event().Wait(key);
         }
