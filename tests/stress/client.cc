@@ -49,10 +49,8 @@ bool IsExpected(grpc::StatusCode code) {
     case grpc::NOT_FOUND:
     case grpc::ALREADY_EXISTS:
     case grpc::FAILED_PRECONDITION:
-    case grpc::RESOURCE_EXHAUSTED:
-      return true;
-    default:
-      return false;
+    case grpc::RESOURCE_EXHAUSTED: return true;
+    default: return false;
   }
 }
 
