@@ -77,18 +77,20 @@ absl::Status CallStreamRpc::Take(v1::CallStreamRequest& request) {
 void CallStreamRpc::Begin(const v1::CallStreamRequest::Item& request) {
   ++held_;
   absl::StatusOr<ItemPtr> prepared = Prepare(request.call());
+  absl::Status refused = prepared.status();
   ItemPtr item =
-      prepared.ok() ? *std::move(prepared) : std::make_shared<Item>(interp::CallRequest(), state_.loop, this, 0);
+      refused.ok() ? *std::move(prepared) : std::make_shared<Item>(interp::CallRequest(), state_.loop, this, 0);
   item->id = request.id();
   if (ordered_) answers_.push_back(item);
-  if (!prepared.ok()) return End(item, prepared.status());
+  if (!refused.ok()) return End(item, std::move(refused));
   // Behind those that wait for the same interpreter.
   auto waiting = waiting_.find(item->interpreter.get());
   if (waiting != waiting_.end()) {
     waiting->second.push_back(std::move(item));
   } else if (Submit(item) == Submitted::kQueueFull) {
-    state_.queue_room.Wait(*item->interpreter, this);
-    waiting_[item->interpreter.get()].push_back(item);
+    auto [queue, first] = waiting_.try_emplace(item->interpreter.get());
+    if (first) state_.queue_room.Wait(*item->interpreter, this);
+    queue->second.push_back(item);
   }
 }
 
@@ -119,8 +121,9 @@ absl::StatusOr<std::shared_ptr<interp::Interpreter>> CallStreamRpc::Find(std::st
 
 CallStreamRpc::Submitted CallStreamRpc::Submit(const ItemPtr& item) {
   absl::Status status = item->interpreter->Submit(item);
-  if (!status.ok() && item->interpreter == last_interpreter_ && HasReason(status, v1::INTERPRETER_CLOSING)) {
-    // The name may belong to a younger interpreter by now.
+  if (!status.ok() && item->interpreter == last_interpreter_ && !waiting_.contains(last_interpreter_.get()) &&
+      HasReason(status, v1::INTERPRETER_CLOSING)) {
+    // The name may belong to a younger interpreter by now. What has waited for the old one ends with it.
     last_interpreter_.reset();
     absl::StatusOr<std::shared_ptr<interp::Interpreter>> again = Find(last_name_);
     if (again.ok() && *again != item->interpreter) {

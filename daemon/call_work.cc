@@ -24,7 +24,8 @@ bool CallWork::Output(interp::Stream stream, std::string_view data) {
   std::string& kept = stream == interp::Stream::kStdout ? *response_.mutable_stdout() : *response_.mutable_stderr();
   size_t room = kMaxOutputBytes - kept.size();
   kept.append(data.substr(0, room));
-  if (data.size() > room) response_.set_truncated_bytes(response_.truncated_bytes() + data.size() - room);
+  if (data.size() > room)
+    response_.set_truncated_bytes(response_.truncated_bytes() + static_cast<int64_t>(data.size() - room));
   return true;  // what is too much is counted, not kept, so there is always room
 }
 

@@ -15,6 +15,7 @@
 #include "absl/log/log.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
 #include "daemon/config.h"
 #include "daemon/lifecycle.h"
 #include "daemon/listener.h"
@@ -125,6 +126,8 @@ void PrepareProcess() {
   // C code of every interpreter writes through these same two; a buffer would hand one's output to another.
   std::setvbuf(stdout, nullptr, _IONBF, 0);
   std::setvbuf(stderr, nullptr, _IONBF, 0);
+  // Debian's Abseil looks for deadlocks at every lock, gRPC's included: a tenth of the poller's time.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   // Payloads of megabytes are bound by page faults: blocks of that size stay with malloc for the next one. What is
   // left goes back when interpreters are closed (Lifecycle).
   mallopt(M_MMAP_THRESHOLD, 8 << 20);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/log/check.h"
+#include "absl/log/log.h"
 #include "channels/error.h"
 #include "daemon/errors.h"
 #include "daemon/utf8.h"
@@ -28,6 +29,12 @@ struct Described {
 Described Describe(const absl::Status& status) {
   CHECK(!status.ok());
   Described result{status.code(), Abridge(status.message(), kMaxMessageBytes), channels::GetErrorInfo(status)};
+  v1::ErrorReason known;
+  if (!result.info.reason.empty() && !v1::ErrorReason_Parse(result.info.reason, &known)) {
+    // Made below, under a name that is not in the contract: clients are not to see it.
+    LOG(ERROR) << "an error has the unknown reason " << result.info.reason << ": " << status;
+    result.info = {};
+  }
   if (result.info.reason.empty()) {
     bool cancelled = result.code == absl::StatusCode::kCancelled || result.code == absl::StatusCode::kDeadlineExceeded;
     if (!cancelled) result.code = absl::StatusCode::kInternal;

@@ -12,9 +12,9 @@
 namespace interpd::daemon {
 
 // A gRPC status whose details are a serialised google.rpc.Status with one google.rpc.ErrorInfo {reason, domain
-// "interpd", metadata}. An error without a reason is a defect of the daemon and becomes INTERNAL/INTERNAL_ERROR,
-// except a bare CANCELLED or DEADLINE_EXCEEDED, which become CANCELLED_BY_CLIENT. Long texts are abridged, since
-// clients take no more than 8 KiB of trailing metadata.
+// "interpd", metadata}. An error without a reason of the contract is a defect of the daemon and becomes
+// INTERNAL/INTERNAL_ERROR, except a bare CANCELLED or DEADLINE_EXCEEDED, which become CANCELLED_BY_CLIENT. Long texts
+// are abridged, since clients take no more than 8 KiB of trailing metadata.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
 // The same, as the error of one call of a CallStream. Requires: not OK.

@@ -42,7 +42,7 @@ struct ServerState {
   absl::Time start_time = absl::Now();
 
   bool draining = false;
-  QueueRoom queue_room;
+  QueueRoom queue_room{loop};
   int64_t calls = 0;              // from their acceptance until gRPC has done with them
   std::function<void()> on_idle;  // if set: there are no calls any more
   // Calls that may stay open without work: they are ended at the end.

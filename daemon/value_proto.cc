@@ -72,14 +72,14 @@ Outcome DecodeContainer(const v1::Value& value, int depth, MustHash must_hash, V
     return Problem{"", absl::StrCat("a ", type, " cannot be hashed, so it is no key and no element of a set"),
                    std::string(type)};
   }
-  size_t count = value.items_size();
+  int count = value.items_size();
   if (*kind == Kind::kDict && count % 2 != 0) {
     return Problem{"", "a DICT holds key, value, key, value, ...; the number of its items is odd", "dict"};
   }
-  builder.Begin(*kind, count);
+  builder.Begin(*kind, static_cast<size_t>(count));
   bool set = *kind == Kind::kSet || *kind == Kind::kFrozenSet;
   MustHash elements_must_hash = set ? MustHash::kYes : must_hash;
-  for (size_t i = 0; i < count; ++i) {
+  for (int i = 0; i < count; ++i) {
     bool is_key = *kind == Kind::kDict && i % 2 == 0;
     Outcome problem = Decode(value.items(i), depth + 1, is_key ? MustHash::kYes : elements_must_hash, builder);
     if (!problem) continue;

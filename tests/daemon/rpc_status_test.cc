@@ -86,6 +86,15 @@ TEST(RpcStatusTest, AnErrorWithoutReasonIsADefectOfTheDaemon) {
   EXPECT_EQ(Read(status).info.reason(), "INTERNAL_ERROR");
 }
 
+TEST(RpcStatusTest, AReasonThatTheContractDoesNotKnowStaysInside) {
+  absl::Status odd = channels::MakeError(absl::StatusCode::kNotFound, "NO_SUCH_REASON", "odd", {{"key", "value"}});
+  grpc::Status status = ToGrpcStatus(odd);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INTERNAL);
+  EXPECT_EQ(Read(status).info.reason(), "INTERNAL_ERROR");
+  EXPECT_EQ(Read(status).info.metadata_size(), 0);
+  EXPECT_EQ(ToCallError(odd).reason(), "INTERNAL_ERROR");
+}
+
 TEST(RpcStatusTest, ABareCancellationIsTheClients) {
   for (const absl::Status& status : {absl::CancelledError("stopped"), absl::DeadlineExceededError("late")}) {
     grpc::Status sent = ToGrpcStatus(status);
