@@ -55,6 +55,10 @@ int Exec(Session& session, const std::string& name, const Program& program) {
 
 // ---- run -----------------------------------------------------------------------------------------------------------
 
+// Nobody waits longer for an interpreter that was told to end at once, nor for the rest of what it has written.
+constexpr absl::Duration kCloseTimeout = absl::Seconds(30);
+constexpr absl::Duration kLogTimeout = absl::Seconds(5);
+
 struct RunOptions {
   Program program;
   std::vector<std::string> path;
@@ -101,10 +105,11 @@ absl::Status CloseAfterRun(Session& session, Client& client, const std::string& 
   v1::CloseRequest request;
   request.set_name(name);
   SetDuration(at_once ? absl::ZeroDuration() : absl::InfiniteDuration(), *request.mutable_grace_period());
-  absl::StatusOr<v1::Interpreter> closed = client.Close(request, {.cancellation = &cancellation});
+  absl::StatusOr<v1::Interpreter> closed = client.Close(
+      request, {.timeout = at_once ? kCloseTimeout : absl::InfiniteDuration(), .cancellation = &cancellation});
   if (absl::IsCancelled(closed.status())) {
     SetDuration(absl::ZeroDuration(), *request.mutable_grace_period());
-    closed = client.Close(request, {.timeout = absl::Seconds(10)});
+    closed = client.Close(request, {.timeout = kCloseTimeout});
     // It is closing by the first request; whether it has ended when this one comes does not matter.
     if (absl::IsNotFound(closed.status())) closed = v1::Interpreter();
   }
@@ -143,7 +148,8 @@ int Run(Session& session, const RunOptions& options) {
   if (!at_once()) code = JoinThreads(session, **client, name, code);
   absl::Status closed = CloseAfterRun(session, **client, name, at_once());
   if (!closed.ok() && code == kOk) code = session.Fail(closed);
-  if (!closed.ok()) stop_log.Cancel();
+  // The log ends with the interpreter, unless that is stuck or the daemon gone.
+  if (!closed.ok() || !log_ended.WaitForNotificationWithTimeout(kLogTimeout)) stop_log.Cancel();
   log_ended.WaitForNotification();
   return code;
 }
