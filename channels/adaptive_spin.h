@@ -28,43 +28,47 @@ inline void CpuRelax() {
 
 class AdaptiveSpin {
  public:
-  static constexpr std::chrono::nanoseconds kMax = std::chrono::microseconds(60);
+  using Duration = std::chrono::nanoseconds;
+  using Clock = std::chrono::steady_clock;
+
+  // Covers the turn-round of a client that waits for each answer.
+  static constexpr Duration kMax = std::chrono::microseconds(150);
 
   // Polls `ready` within the budget. Returns whether it became true.
   template <typename Ready>
   bool Spin(Ready&& ready) {
-    if (budget_ <= std::chrono::nanoseconds(0)) {
-      // Try again now and then: the load may have changed.
-      if (++skipped_ < kProbeEvery) return ready();
-      skipped_ = 0;
-      budget_ = kProbe;
-    }
+    if (budget_ <= Duration(0)) return ready();
     // relaxed: a count of pollers, it orders nothing.
     if (pollers_.fetch_add(1, std::memory_order_relaxed) >= MaxPollers()) {
       pollers_.fetch_sub(1, std::memory_order_relaxed);
       return ready();
     }
-    const auto start = std::chrono::steady_clock::now();
-    auto elapsed = std::chrono::nanoseconds(0);
+    const auto start = Clock::now();
+    auto elapsed = Duration(0);
     bool hit = false;
     for (int round = 1; !(hit = ready()) && elapsed < budget_; ++round) {
       for (int i = 0; i < 4; ++i) CpuRelax();
       // Who else is to run on this core, perhaps the one that brings the work, runs now.
       if (round % 8 == 0) sched_yield();
-      elapsed = std::chrono::steady_clock::now() - start;
+      elapsed = Clock::now() - start;
     }
     pollers_.fetch_sub(1, std::memory_order_relaxed);
     if (hit) {
-      budget_ = std::clamp(2 * elapsed + kProbe, budget_, kMax);
+      budget_ = std::clamp(2 * elapsed + kLeast, budget_, kMax);
     } else {
-      budget_ = budget_ / 2 < kProbe / 4 ? std::chrono::nanoseconds(0) : budget_ / 2;
+      budget_ = budget_ / 2 < kLeast ? Duration(0) : budget_ / 2;
     }
     return hit;
   }
 
+  // After a sleep: it took so long. Two short ones in a row say that polling would have paid.
+  void Slept(Duration time) {
+    short_sleeps_ = time < kMax ? short_sleeps_ + 1 : 0;
+    if (short_sleeps_ >= 2) budget_ = std::clamp(2 * time, budget_, kMax);
+  }
+
  private:
-  static constexpr std::chrono::nanoseconds kProbe = std::chrono::microseconds(10);
-  static constexpr int kProbeEvery = 16;
+  static constexpr Duration kLeast = std::chrono::microseconds(5);
 
   static int MaxPollers() {
     static const int cores = static_cast<int>(std::thread::hardware_concurrency());
@@ -73,8 +77,8 @@ class AdaptiveSpin {
 
   static inline std::atomic<int> pollers_{0};
 
-  std::chrono::nanoseconds budget_ = kMax;
-  int skipped_ = 0;
+  Duration budget_ = kMax;
+  int short_sleeps_ = 0;
 };
 
 }  // namespace interpd::channels

@@ -70,8 +70,8 @@ class Interpreter {
   virtual void ResumeOutput() = 0;
 
   // Begins to close: refuses new work, drops waiting work, lets what runs go on for `grace` and then interrupts it,
-  // runs atexit functions, ends left-over threads, ends the interpreter. `done` is called once with kClosed, or with
-  // kStuck when it has not ended `kStuckAfter` past the grace period; under the same rules as Work::Done. Closing
+  // runs atexit functions, ends left-over threads, ends the interpreter. `done` is called once with kClosed, with kFailed
+  // if it could not even be made, or with kStuck when it has not ended `kStuckAfter` past the grace period; under the same rules as Work::Done. Closing
   // again shortens the grace period if it can, and calls back too.
   virtual void Close(absl::Duration grace, absl::AnyInvocable<void(State) &&> done) = 0;
 

@@ -75,8 +75,7 @@ absl::Status InterpreterWorker::Start() {
   return absl::OkStatus();
 }
 
-// ---- the interpreter's thread
-// -----------------------------------------------------------------------------------------
+// ---- the interpreter's thread -------------------------------------------------------------------------------------
 
 void InterpreterWorker::ThreadMain() {
   pthread_setname_np(pthread_self(), absl::StrCat("py:", name_).substr(0, 15).c_str());
@@ -138,7 +137,9 @@ void InterpreterWorker::Serve() {
       if (wanted()) {
         queue_.event().CancelWait(key);
       } else {
+        const auto asleep_since = channels::AdaptiveSpin::Clock::now();
         queue_.event().Wait(key);
+        spin.Slept(channels::AdaptiveSpin::Clock::now() - asleep_since);
       }
       continue;
     }
@@ -177,7 +178,9 @@ void InterpreterWorker::RunWork(std::shared_ptr<Work> work) {
       outcome = result.status();
     }
   }
-  executor_->Flush();
+  executor_->FlushReplacedStreams();
+  interruptible_ = false;
+  executor_->FlushOwnStreams();
   if (outcome.ok()) outcome->run_time = absl::Now() - start;
   if (!output_->TryFinish()) {
     // Until the pump has delivered everything, background threads of the interpreter may go on.
@@ -191,6 +194,7 @@ void InterpreterWorker::RunWork(std::shared_ptr<Work> work) {
     running_.reset();
     if (state_ == State::kRunning) state_ = State::kActive;
     interrupted = interrupt_requested_.exchange(false);
+    interruptible_ = true;
   }
   // An interrupt that came too late must not hit the next piece of work.
   if (interrupted) PyThreadState_SetAsyncExc(PyThreadState_Get()->thread_id, nullptr);
@@ -208,7 +212,7 @@ int InterpreterWorker::OnPendingCall(void* argument) {
   PyThreadState* current = PyThreadState_Get();
   const bool on_own_thread = current == self->interpreter_->thread_state();
   if (self->stacks_wanted_.load(std::memory_order_relaxed)) self->AnswerStackRequests();
-  if (!self->interrupt_requested_.exchange(false)) return 0;
+  if (!self->interruptible_ || !self->interrupt_requested_.exchange(false)) return 0;
   if (on_own_thread) {
     PyErr_SetNone(PyExc_KeyboardInterrupt);
     return -1;
@@ -243,6 +247,9 @@ void InterpreterWorker::EndInterpreter() {
     std::lock_guard lock(mu_);
     ending_ = false;
     interpreter_state_ = nullptr;
+    // Pending calls that are queued run once more while the interpreter ends, and must find nothing to do.
+    interrupt_requested_ = false;
+    stacks_wanted_ = false;
   }
   interpreter_->End();
   interpreter_.reset();
@@ -270,7 +277,7 @@ void InterpreterWorker::EndThreads() {
   }
 }
 
-// ---- any thread -----------------------------------------------------------------------------------------------------
+// ---- any thread ---------------------------------------------------------------------------------------------------
 
 InterpreterInfo InterpreterWorker::info() const {
   InterpreterInfo info;
@@ -321,7 +328,7 @@ void InterpreterWorker::Cancel(const std::shared_ptr<Work>& work) {
     std::lock_guard lock(mu_);
     if (running_ != work) return;  // at its very end, or not yet at its beginning: RunWork sees cancelled_
   }
-  output_->Discard();
+  output_->Discard(work.get());
   KeepInterrupting(work, kFirstPause);
 }
 
@@ -382,18 +389,26 @@ void InterpreterWorker::Close(absl::Duration grace, absl::AnyInvocable<void(Stat
   }
   DropWaitingWork();
   host_->timers.Schedule(deadline, [self = shared_from_this()] { self->EnforceClose(); });
+  host_->timers.Schedule(deadline + kStuckAfter / 2, [self = shared_from_this()] { self->DropOutput(); });
   host_->timers.Schedule(deadline + kStuckAfter, [self = shared_from_this()] { self->GiveUp(); });
 }
 
 void InterpreterWorker::EnforceClose() {
+  {
+    std::lock_guard lock(mu_);
+    if (state_ != State::kClosing) return;
+  }
+  KeepInterrupting(nullptr, kFirstPause);
+}
+
+void InterpreterWorker::DropOutput() {
   std::shared_ptr<Work> running;
   {
     std::lock_guard lock(mu_);
     if (state_ != State::kClosing) return;
     running = running_;
   }
-  if (running) output_->Resume();  // a receiver that reads no more must not hold up the end
-  KeepInterrupting(nullptr, kFirstPause);
+  if (running) output_->Discard(running.get());
 }
 
 void InterpreterWorker::GiveUp() {
@@ -406,8 +421,8 @@ void InterpreterWorker::GiveUp() {
     running = running_;
     callbacks.swap(close_callbacks_);
   }
-  output_->Discard();
   if (running) {
+    output_->Discard(running.get());
     auto expected = Work::Phase::kRunning;
     if (running->phase_.compare_exchange_strong(expected, Work::Phase::kDone, std::memory_order_acq_rel)) {
       running->Done(ClosingError());

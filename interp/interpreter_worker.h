@@ -89,7 +89,10 @@ class InterpreterWorker : public Interpreter, public std::enable_shared_from_thi
   void Kick();
   // Interrupts `work`, or with null whatever runs, again until it has ended.
   void KeepInterrupting(std::shared_ptr<Work> work, absl::Duration pause);
+  // At the end of the grace period: interrupts what still runs.
   void EnforceClose();
+  // Half way to giving up: a receiver that does not read must not hold up the end.
+  void DropOutput();
   void GiveUp();
   // On the timer thread, once the interpreter's thread is at its end.
   void Reap();
@@ -105,6 +108,7 @@ class InterpreterWorker : public Interpreter, public std::enable_shared_from_thi
   std::atomic<bool> closing_{false};
   std::atomic<bool> interrupt_requested_{false};
   std::atomic<bool> stacks_wanted_{false};
+  std::atomic<bool> interruptible_{true};  // false while output is written out, which an exception would cut off
 
   // The interpreter's thread alone.
   std::optional<SubInterpreter> interpreter_;

@@ -22,8 +22,7 @@ absl::Status Errno(std::string_view what) {
 
 }  // namespace
 
-// ---- OutputCapture
-// ------------------------------------------------------------------------------------------------------
+// ---- OutputCapture ------------------------------------------------------------------------------------------------
 
 absl::StatusOr<std::shared_ptr<OutputCapture>> OutputCapture::Open(OutputPump* pump, size_t log_limit_bytes) {
   auto capture = std::shared_ptr<OutputCapture>(new OutputCapture(pump, log_limit_bytes));
@@ -98,10 +97,10 @@ void OutputCapture::Finish() {
   } while (!TryFinish());
 }
 
-void OutputCapture::Discard() {
+void OutputCapture::Discard(const Work* work) {
   {
     std::lock_guard lock(mu_);
-    if (work_ == nullptr) return;
+    if (work_ != work) return;
     discard_ = true;
   }
   Resume();
@@ -179,8 +178,7 @@ void OutputCapture::StopListening(int64_t id) {
   listeners_.erase(id);
 }
 
-// ---- OutputPump
-// -----------------------------------------------------------------------------------------------------------
+// ---- OutputPump ---------------------------------------------------------------------------------------------------
 
 absl::Status OutputPump::Start() {
   epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);

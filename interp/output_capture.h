@@ -51,9 +51,9 @@ class OutputCapture {
   // The same, waiting if need be.
   void Finish();
 
-  // Delivers no more to the current work: its bytes are thrown away. For work that was cancelled. Not for threads
-  // with an fd table of their own.
-  void Discard();
+  // Delivers no more to `work`, if it is the current one: its bytes are thrown away. Not for threads with an fd table
+  // of their own.
+  void Discard(const Work* work);
   // The receiver that refused more wants more. Not for threads with an fd table of their own.
   void Resume();
 

@@ -90,8 +90,7 @@ bool IsAwaitable(PyObject* object) {
 
 }  // namespace
 
-// ---- hosted.py
-// --------------------------------------------------------------------------------------------------------
+// ---- hosted.py ----------------------------------------------------------------------------------------------------
 
 PyRef PythonExecutor::Hosted(const char* function) {
   if (!hosted_) {
@@ -113,8 +112,7 @@ PyRef PythonExecutor::CallHosted(const char* function, const char* format, Args.
   return PyRef::Steal(PyObject_CallObject(callable.get(), tuple.get()));
 }
 
-// ---- beginning and end
-// --------------------------------------------------------------------------------------------------
+// ---- beginning and end --------------------------------------------------------------------------------------------
 
 absl::Status PythonExecutor::SetUp(const InterpreterConfig& config) {
   auto failed = [&](std::string_view what) {
@@ -154,7 +152,7 @@ absl::Status PythonExecutor::SetUp(const InterpreterConfig& config) {
     ExecResult result = Exec({.source = config.setup_source, .filename = "<setup>"});
     PyDict_DelItemString(main_dict_.get(), "__file__");
     PyErr_Clear();
-    Flush();
+    FlushOwnStreams();
     if (result.exit_code != 0) {
       return channels::MakeError(
           absl::StatusCode::kFailedPrecondition, "INTERPRETER_FAILED",
@@ -170,7 +168,8 @@ void PythonExecutor::RunAtExit() {
   if (hosted_ && !CallHosted("close_runner", "()")) PyErr_Print();
   PyRef atexit = PyRef::Steal(PyImport_ImportModule("atexit"));
   if (!atexit || !PyRef::Steal(PyObject_CallMethod(atexit.get(), "_run_exitfuncs", nullptr))) PyErr_Print();
-  Flush();
+  FlushReplacedStreams();
+  FlushOwnStreams();
 }
 
 std::string PythonExecutor::Stacks() {
@@ -179,22 +178,26 @@ std::string PythonExecutor::Stacks() {
   return ToUtf8(text.get());
 }
 
-void PythonExecutor::Flush() {
-  // Hosted code may have put other objects there; the interpreter's own may still hold something.
-  PyObject* current[] = {PySys_GetObject("stdout"), PySys_GetObject("stderr")};
-  PyObject* own[] = {stdout_.get(), stderr_.get()};
-  for (int i = 0; i < 2; ++i) {
-    PyRef streams[] = {PyRef::Borrow(current[i]), PyRef::Borrow(current[i] == own[i] ? nullptr : own[i])};
-    for (const PyRef& stream : streams) {
-      if (!stream || stream.get() == Py_None) continue;
-      PyRef done = PyRef::Steal(PyObject_CallMethodNoArgs(stream.get(), flush_name_.get()));
-      if (!done) PyErr_Clear();  // closed, or an object without flush: nothing to write
+void PythonExecutor::FlushStream(PyObject* stream) {
+  PyRef done = PyRef::Steal(PyObject_CallMethodNoArgs(stream, flush_name_.get()));
+  if (!done) PyErr_Clear();  // closed, or an object without flush: nothing to write
+}
+
+void PythonExecutor::FlushReplacedStreams() {
+  for (const char* name : {"stdout", "stderr"}) {
+    PyRef stream = PyRef::Borrow(PySys_GetObject(name));
+    if (stream && stream.get() != stdout_.get() && stream.get() != stderr_.get() && stream.get() != Py_None) {
+      FlushStream(stream.get());
     }
   }
 }
 
-// ---- exec
-// ---------------------------------------------------------------------------------------------------------------
+void PythonExecutor::FlushOwnStreams() {
+  FlushStream(stdout_.get());
+  FlushStream(stderr_.get());
+}
+
+// ---- exec ---------------------------------------------------------------------------------------------------------
 
 absl::Status PythonExecutor::SetArguments(const ExecRequest& request) {
   PyRef argv = PyRef::Steal(PyList_New(0));
@@ -301,8 +304,7 @@ std::unique_ptr<ExceptionInfo> PythonExecutor::DescribeException() {
   return info;
 }
 
-// ---- call
-// ---------------------------------------------------------------------------------------------------------------
+// ---- call ---------------------------------------------------------------------------------------------------------
 
 const PythonExecutor::Target* PythonExecutor::FindTarget(const std::string& text) {
   auto known = targets_.find(text);

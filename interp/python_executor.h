@@ -38,8 +38,10 @@ class PythonExecutor {
   // Errors: TARGET_NOT_FOUND, TARGET_NOT_CALLABLE, INVALID_VALUE, VALUE_NOT_SHAREABLE.
   absl::StatusOr<CallResult> Call(const CallRequest& request);
 
-  // Writes out what sys.stdout and sys.stderr buffer.
-  void Flush();
+  // Writes out what is buffered: by the objects that hosted code put into sys.stdout and sys.stderr, whose flush is
+  // code like any other, and by the interpreter's own.
+  void FlushReplacedStreams();
+  void FlushOwnStreams();
 
   // Runs what a Python program runs at its end: closes the event loop, atexit functions, flush. Exceptions are printed
   // to sys.stderr.
@@ -60,6 +62,7 @@ class PythonExecutor {
   template <typename... Args>
   PyRef CallHosted(const char* function, const char* format, Args... args);
 
+  void FlushStream(PyObject* stream);
   absl::Status SetArguments(const ExecRequest& request);
   void RegisterSource(const std::string& filename, PyObject* source);
   // Takes the current exception. SystemExit becomes an exit code, printing what python prints.

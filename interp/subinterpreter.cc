@@ -28,6 +28,9 @@ absl::StatusOr<SubInterpreter> SubInterpreter::Create() {
 
 SubInterpreter::~SubInterpreter() = default;
 
-void SubInterpreter::End() { Py_EndInterpreter(std::exchange(thread_state_, nullptr)); }
+void SubInterpreter::End() {
+  Py_EndInterpreter(thread_state_);
+  thread_state_ = nullptr;
+}
 
 }  // namespace interpd::interp

@@ -17,8 +17,7 @@ using channels::Value;
 using channels::ValueBuilder;
 using channels::ValueReader;
 
-// ---- PyObject -> Value
-// ------------------------------------------------------------------------------------------------
+// ---- PyObject -> Value --------------------------------------------------------------------------------------------
 
 // Writes one object tree. Fails once; the path to the culprit is put together while the recursion unwinds.
 class Encoder {
@@ -172,8 +171,7 @@ class Encoder {
   std::string type_;
 };
 
-// ---- Value -> PyObject
-// ------------------------------------------------------------------------------------------------
+// ---- Value -> PyObject --------------------------------------------------------------------------------------------
 
 PyRef DecodeNode(ValueReader& reader);
 

@@ -89,13 +89,33 @@ TEST(AdaptiveSpinTest, GivesUpWhenItDoesNotPay) {
   AdaptiveSpin spin;
   auto never = [] { return false; };
   for (int i = 0; i < 10; ++i) EXPECT_FALSE(spin.Spin(never));
-  // By now it only looks once, but for the rare probe.
+  // By now it only looks once.
   int looks = 0;
   EXPECT_FALSE(spin.Spin([&] {
     ++looks;
     return false;
   }));
   EXPECT_EQ(looks, 1);
+}
+
+TEST(AdaptiveSpinTest, TakesItUpAgainAfterShortSleeps) {
+  AdaptiveSpin spin;
+  auto never = [] { return false; };
+  for (int i = 0; i < 10; ++i) EXPECT_FALSE(spin.Spin(never));
+  auto looks = [&] {
+    int count = 0;
+    spin.Spin([&] {
+      ++count;
+      return false;
+    });
+    return count;
+  };
+  spin.Slept(std::chrono::microseconds(20));
+  spin.Slept(std::chrono::seconds(1));
+  spin.Slept(std::chrono::microseconds(20));
+  EXPECT_EQ(looks(), 1);
+  spin.Slept(std::chrono::microseconds(20));
+  EXPECT_GT(looks(), 1);
 }
 
 TEST(AdaptiveSpinTest, SeesWhatIsReady) {

@@ -126,6 +126,39 @@ async def count(): return len(asyncio.all_tasks())
   EXPECT_EQ(interpreter.Call("count")->value, channels::Value::Int(1));
 }
 
+// Takes output only when it is let.
+class SlowWork : public StartedWork {
+ public:
+  using StartedWork::StartedWork;
+  bool Output(interp::Stream stream, std::string_view data) override {
+    StartedWork::Output(stream, data);
+    return open_.load();
+  }
+  void Open() { open_ = true; }
+
+ private:
+  std::atomic<bool> open_{false};
+};
+
+TEST(InterruptTest, CutsOffNoOutputThatIsWrittenOutAtTheEnd) {
+  TestInterpreter interpreter;
+  // More than a pipe holds, without a newline: it waits in sys.stdout until the end.
+  auto work = std::make_shared<SlowWork>(interp::ExecRequest{
+      .source = "import sys\nprint('begun')\nsys.stdout.reconfigure(line_buffering=False)\nfor i in range(600): "
+                "sys.stdout.write('x' * 1000)"});
+  ASSERT_TRUE(interpreter->Submit(work).ok());
+  work->WaitUntilBegun();
+  EXPECT_FALSE(work->WaitFor(absl::Milliseconds(100)));
+  interpreter->Interrupt();  // hits the writes of the code, or the end; either way nothing is lost unsaid
+  work->Open();
+  while (!work->WaitFor(absl::Milliseconds(5))) interpreter->ResumeOutput();
+  ASSERT_TRUE(work->result().ok());
+  auto& result = std::get<interp::ExecResult>(work->result()->value);
+  if (result.exception == nullptr) {
+    EXPECT_EQ(work->out().size(), 600'006u);
+  }
+}
+
 TEST(InterruptIdleTest, NothingHappens) {
   TestInterpreter interpreter;
   EXPECT_FALSE(interpreter->Interrupt());
