@@ -17,7 +17,7 @@ _compiler = None
 
 
 def describe(error):
-    """What the C++ struct ExceptionInfo holds, as (type, qualified, message, formatted, frames, notes, cause, context)."""
+    """What the C++ struct ExceptionInfo holds: (type, qualified, message, formatted, frames, notes, cause, context)."""
     import traceback
 
     # Tracebacks begin in hosted code, not in this file.
@@ -66,7 +66,8 @@ def _describe(error, formatted, seen, depth):
 
     cause = chained(error.__cause__)
     context = None if error.__suppress_context__ else chained(error.__context__)
-    return (kind.__name__, qualified, _text(message), _text(formatted), frames, [_text(n) for n in notes], cause, context)
+    notes = [_text(note) for note in notes]
+    return (kind.__name__, qualified, _text(message), _text(formatted), frames, notes, cause, context)
 
 
 def _text(text):
@@ -138,7 +139,8 @@ def set_up(path, venv, site):
         import os
         import site as site_module
 
-        packages = os.path.join(venv, "lib", f"python{sys.version_info.major}.{sys.version_info.minor}", "site-packages")
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        packages = os.path.join(venv, "lib", version, "site-packages")
         if not os.path.isdir(packages):
             raise FileNotFoundError(f"{venv} is no virtual environment of this Python: there is no {packages}")
         sys.prefix = sys.exec_prefix = venv

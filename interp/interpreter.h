@@ -70,17 +70,17 @@ class Interpreter {
   virtual void ResumeOutput() = 0;
 
   // Begins to close: refuses new work, drops waiting work, lets what runs go on for `grace` and then interrupts it,
-  // runs atexit functions, ends left-over threads, ends the interpreter. `done` is called once with kClosed, with kFailed
-  // if it could not even be made, or with kStuck when it has not ended `kStuckAfter` past the grace period; under the same rules as Work::Done. Closing
-  // again shortens the grace period if it can, and calls back too.
+  // runs atexit functions, ends left-over threads, ends the interpreter. `done` is called once, under the rules of
+  // Work::Done: with kClosed, with kFailed if it could not even be made, or with kStuck when it has not ended five
+  // seconds past the grace period. Closing again shortens the grace period if it can, and calls back too.
   virtual void Close(absl::Duration grace, absl::AnyInvocable<void(State) &&> done) = 0;
 
   // Reads the log from `*cursor` (0: its beginning), at most `max_bytes` of one stream, and moves the cursor on.
   // Empty data: nothing new.
   virtual LogChunk ReadLog(uint64_t* cursor, size_t max_bytes) = 0;
 
-  // `listener` is called, under the rules of Work::Done, whenever the log has grown, and once when the interpreter has
-  // ended. Returns an id for StopListening, after which it is not called again.
+  // `listener` is called, under the rules of Work::Done, whenever the log has grown, and when the interpreter has
+  // ended or is given up as stuck. Returns an id for StopListening, after which it is not called again.
   virtual int64_t ListenToLog(absl::AnyInvocable<void()> listener) = 0;
   virtual void StopListening(int64_t id) = 0;
 

@@ -85,26 +85,24 @@ void InterpreterWorker::ThreadMain() {
     pthread_getcpuclockid(pthread_self(), &cpu_clock_);
   }
   absl::Status made = Make();
-  absl::AnyInvocable<void(absl::Status) &&> tell;
   {
     std::lock_guard lock(mu_);
-    tell = std::move(observer_.made);
-    if (!made.ok()) {
-      failure_ = made;
-      closing_ = true;
-    } else if (state_ == State::kCreating) {
-      state_ = State::kActive;
-    }
+    failure_ = NamedFailure(made);
+    if (made.ok() && state_ == State::kCreating) state_ = State::kActive;
   }
   if (made.ok()) {
-    std::move(tell)(made);
+    std::move(observer_.made)(made);
     Serve();
   } else {
     DropWaitingWork();
   }
   if (interpreter_.has_value()) EndInterpreter();
-  // A failure is told when the thread has nothing left to give back but itself.
-  if (!made.ok()) std::move(tell)(made);
+}
+
+absl::Status InterpreterWorker::NamedFailure(const absl::Status& status) const {
+  const std::string reason = channels::GetErrorInfo(status).reason;
+  if (status.ok() || reason == "INVALID_FIELD") return status;
+  return channels::MakeError(status.code(), "INTERPRETER_FAILED", status.message(), {{"interpreter", name_}});
 }
 
 absl::Status InterpreterWorker::Make() {
@@ -428,6 +426,7 @@ void InterpreterWorker::GiveUp() {
       running->Done(ClosingError());
     }
   }
+  output_->TellListeners();
   observer_.ended(State::kStuck);
   for (auto& callback : callbacks) std::move(callback)(State::kStuck);
 }
@@ -451,7 +450,11 @@ void InterpreterWorker::Reap() {
     callbacks.swap(close_callbacks_);
     requests.swap(stack_requests_);
   }
+  // After the state: who reads the log to its end must see that this is the end.
+  output_->TellListeners();
   observer_.ended(end);
+  // A failure is told when nothing is left of it, its name included.
+  if (!failure_.ok()) std::move(observer_.made)(failure_);
   for (auto& callback : callbacks) std::move(callback)(end);
   for (auto& request : requests) request->Answer("(the interpreter has ended)\n");
 }

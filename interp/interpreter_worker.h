@@ -75,6 +75,8 @@ class InterpreterWorker : public Interpreter, public std::enable_shared_from_thi
   // ---- on the interpreter's thread ----
   void ThreadMain();
   absl::Status Make();
+  // Why it could not be made, with its name.
+  absl::Status NamedFailure(const absl::Status& status) const;
   void Serve();
   void RunWork(std::shared_ptr<Work> work);
   void AnswerStackRequests();

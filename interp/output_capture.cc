@@ -117,14 +117,14 @@ void OutputCapture::Close() {
   pump_->Remove(this);
   // The pump may be in the middle of a read; after it, what is left is read here.
   for (int i = 0; i < 2; ++i) ReadPipe(i);
-  std::map<int64_t, absl::AnyInvocable<void()>> listeners;
-  {
-    std::lock_guard lock(mu_);
-    closed_ = true;
-    for (int& fd : read_fds_) close(std::exchange(fd, -1));
-    listeners.swap(listeners_);
-  }
-  for (auto& [id, listener] : listeners) listener();
+  std::lock_guard lock(mu_);
+  closed_ = true;
+  for (int& fd : read_fds_) close(std::exchange(fd, -1));
+}
+
+void OutputCapture::TellListeners() {
+  std::lock_guard lock(mu_);
+  for (auto& [id, listener] : listeners_) listener();
 }
 
 void OutputCapture::ReadPipe(int index) {
@@ -163,12 +163,8 @@ LogChunk OutputCapture::ReadLog(uint64_t* cursor, size_t max_bytes) {
 }
 
 int64_t OutputCapture::Listen(absl::AnyInvocable<void()> listener) {
-  std::unique_lock lock(mu_);
-  if (closed_) {
-    lock.unlock();
-    listener();
-    return 0;
-  }
+  std::lock_guard lock(mu_);
+  if (closed_) listener();
   listeners_.emplace(next_listener_, std::move(listener));
   return next_listener_++;
 }

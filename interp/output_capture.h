@@ -59,6 +59,8 @@ class OutputCapture {
 
   // Stops reading, after a last look, and closes the read ends. Called in the process's fd table.
   void Close();
+  // Calls the listeners for a reason of the caller's: the interpreter has ended.
+  void TellListeners();
 
   LogChunk ReadLog(uint64_t* cursor, size_t max_bytes);
   int64_t Listen(absl::AnyInvocable<void()> listener);

@@ -291,11 +291,16 @@ std::unique_ptr<ExceptionInfo> PythonExecutor::DescribeException() {
     info->formatted = "SystemError: an error without an exception\n";
     return info;
   }
-  if (PyRef tuple = CallHosted("describe", "(O)", error.get())) {
-    if (auto described = ToExceptionInfo(tuple.get())) return described;
+  // An interrupt that is repeated until its code ends may hit here too: describing takes less long than its pauses.
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    PyRef tuple = CallHosted("describe", "(O)", error.get());
+    auto described = tuple ? ToExceptionInfo(tuple.get()) : nullptr;
+    if (described) return described;
+    const bool interrupted = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
+    PyErr_Clear();
+    if (!interrupted) break;
   }
-  // Python is short of memory or stack, or was interrupted here: say what C can say.
-  PyErr_Clear();
+  // Python is short of memory or stack: say what C can say.
   info->type = info->qualified_name = Py_TYPE(error.get())->tp_name;
   PyRef text = PyRef::Steal(PyObject_Str(error.get()));
   PyErr_Clear();

@@ -59,17 +59,15 @@ class WorkQueue {
   // The oldest work, or null. Consumer only.
   std::shared_ptr<Work> Pop() {
     std::lock_guard lock(mu_);
-    if (taken_ == nullptr) Take(nullptr);
-    if (taken_ == nullptr) return nullptr;
-    Work* node = std::exchange(taken_, taken_->next_);
-    waiting_.fetch_sub(1, std::memory_order_relaxed);
-    return std::move(node->keep_alive_);
+    if (taken_.load(std::memory_order_relaxed) == nullptr) Take(nullptr);
+    Work* node = taken_.load(std::memory_order_relaxed);
+    return node == nullptr ? nullptr : Unlink(node);
   }
 
   // Whether Pop would find something. Consumer only.
   bool HasWork() const {
     Work* head = head_.load(std::memory_order_relaxed);
-    return (head != nullptr && head != closed()) || taken_ != nullptr;
+    return (head != nullptr && head != closed()) || taken_.load(std::memory_order_relaxed) != nullptr;
   }
 
   // Refuses pushes from now on and hands out what waits, oldest first. Any thread, also again.
@@ -78,11 +76,7 @@ class WorkQueue {
     std::lock_guard lock(mu_);
     for (bool newer : {false, true}) {
       if (newer) Take(closed());
-      while (taken_ != nullptr) {
-        Work* node = std::exchange(taken_, taken_->next_);
-        waiting_.fetch_sub(1, std::memory_order_relaxed);
-        rest.push_back(std::move(node->keep_alive_));
-      }
+      while (Work* node = taken_.load(std::memory_order_relaxed)) rest.push_back(Unlink(node));
     }
     event_.NotifyAll();
     return rest;
@@ -106,20 +100,29 @@ class WorkQueue {
     // acquire: pairs with the release in Push.
     Work* newest = head_.exchange(successor, std::memory_order_acquire);
     if (newest == closed()) return;
+    Work* oldest = nullptr;
     while (newest != nullptr) {
       Work* older = newest->next_;
-      newest->next_ = taken_;
-      taken_ = newest;
+      newest->next_ = oldest;
+      oldest = newest;
       newest = older;
     }
+    taken_.store(oldest, std::memory_order_relaxed);
+  }
+
+  // Takes the first node off taken_. Requires mu_.
+  std::shared_ptr<Work> Unlink(Work* node) {
+    taken_.store(node->next_, std::memory_order_relaxed);
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
+    return std::move(node->keep_alive_);
   }
 
   const size_t limit_;
   alignas(64) std::atomic<Work*> head_{nullptr};  // written by pushers
   std::atomic<size_t> waiting_{0};
   channels::EventCount event_;
-  alignas(64) std::mutex mu_;  // the consumer's
-  Work* taken_ = nullptr;
+  alignas(64) std::mutex mu_;          // the consumer's
+  std::atomic<Work*> taken_{nullptr};  // an atomic for HasWork alone: mu_ orders everything else, so relaxed serves
 };
 
 }  // namespace interpd::interp

@@ -26,37 +26,23 @@ class Generator {
 
   void Any(int depth) {
     switch (Below(depth > 0 ? 15 : 10)) {
-      case 0:
-        return builder_.None();
-      case 1:
-        return builder_.Bool(Below(2) == 0);
-      case 2:
-        return builder_.Int(RandomInt());
-      case 3:
-        return RandomBigInt();
-      case 4:
-        return builder_.Float(RandomDouble());
-      case 5:
-        return builder_.Complex(RandomDouble(), RandomDouble());
-      case 6:
-        return builder_.Text(Kind::kAsciiStr, RandomText(0x7F));
-      case 7:
-        return builder_.Str(RandomText(0x10FFFF));
+      case 0: return builder_.None();
+      case 1: return builder_.Bool(Below(2) == 0);
+      case 2: return builder_.Int(RandomInt());
+      case 3: return RandomBigInt();
+      case 4: return builder_.Float(RandomDouble());
+      case 5: return builder_.Complex(RandomDouble(), RandomDouble());
+      case 6: return builder_.Text(Kind::kAsciiStr, RandomText(0x7F));
+      case 7: return builder_.Str(RandomText(0x10FFFF));
       case 8:
         return builder_.Text(Kind::kSurrogateStr,
                              absl::StrCat(RandomText(0x10FFFF), "\xED\xB0\x80", RandomText(0x7FF)));
-      case 9:
-        return builder_.Bytes(RandomBytes());
-      case 10:
-        return Sequence(Kind::kTuple, depth);
-      case 11:
-        return Sequence(Kind::kList, depth);
-      case 12:
-        return Set(Kind::kSet, depth);
-      case 13:
-        return Set(Kind::kFrozenSet, depth);
-      case 14:
-        return Dict(depth);
+      case 9: return builder_.Bytes(RandomBytes());
+      case 10: return Sequence(Kind::kTuple, depth);
+      case 11: return Sequence(Kind::kList, depth);
+      case 12: return Set(Kind::kSet, depth);
+      case 13: return Set(Kind::kFrozenSet, depth);
+      case 14: return Dict(depth);
     }
   }
 
@@ -142,18 +128,14 @@ class Generator {
   // Hashable, and no two of them equal, since a set would drop one: each holds a number of its own.
   void Key(int depth) {
     switch (Below(depth > 0 ? 5 : 3)) {
-      case 0:
-        return builder_.Int(1'000'000 + unique_++);
-      case 1:
-        return builder_.Str(absl::StrCat("key ", unique_++));
-      case 2:
-        return builder_.Bytes(absl::StrCat("key ", unique_++));
+      case 0: return builder_.Int(1'000'000 + unique_++);
+      case 1: return builder_.Str(absl::StrCat("key ", unique_++));
+      case 2: return builder_.Bytes(absl::StrCat("key ", unique_++));
       case 3:
         builder_.Begin(Kind::kTuple, 2);
         Key(0);
         return builder_.None();
-      case 4:
-        return Set(Kind::kFrozenSet, depth);
+      case 4: return Set(Kind::kFrozenSet, depth);
     }
   }
 

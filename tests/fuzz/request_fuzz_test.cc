@@ -116,9 +116,7 @@ std::string Damage(std::string bytes, std::mt19937_64& random) {
       case 1:  // writes any byte
         if (!bytes.empty()) bytes[at] = static_cast<char>(random());
         break;
-      case 2:
-        bytes.resize(at);
-        break;
+      case 2: bytes.resize(at); break;
       case 3:  // takes a piece out
         bytes.erase(at, below(8));
         break;

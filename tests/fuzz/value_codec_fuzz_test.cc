@@ -133,24 +133,12 @@ class ValueCodecFuzzTest : public testing::Test {
     for (channels::ValueReader reader(from); !reader.done();) {
       const channels::Node node = reader.Next();
       switch (node.kind) {
-        case channels::Kind::kNone:
-          to.None();
-          break;
-        case channels::Kind::kBool:
-          to.Bool(node.bool_value);
-          break;
-        case channels::Kind::kInt:
-          to.Int(node.int_value);
-          break;
-        case channels::Kind::kBigInt:
-          to.BigInt(node.bytes);
-          break;
-        case channels::Kind::kFloat:
-          to.Float(node.real);
-          break;
-        case channels::Kind::kComplex:
-          to.Complex(node.real, node.imag);
-          break;
+        case channels::Kind::kNone: to.None(); break;
+        case channels::Kind::kBool: to.Bool(node.bool_value); break;
+        case channels::Kind::kInt: to.Int(node.int_value); break;
+        case channels::Kind::kBigInt: to.BigInt(node.bytes); break;
+        case channels::Kind::kFloat: to.Float(node.real); break;
+        case channels::Kind::kComplex: to.Complex(node.real, node.imag); break;
         default:
           if (channels::IsContainer(node.kind)) {
             to.Begin(node.kind, node.count);
