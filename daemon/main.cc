@@ -1,4 +1,5 @@
 // interpd: the daemon.
+#include <google/protobuf/stubs/logging.h>
 #include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -128,6 +129,8 @@ void PrepareProcess() {
   std::setvbuf(stderr, nullptr, _IONBF, 0);
   // Debian's Abseil looks for deadlocks at every lock, gRPC's included: a tenth of the poller's time.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  // Protobuf would print a line for each malformed request, as many as a client likes; the client gets an error.
+  google::protobuf::SetLogHandler(nullptr);
   // Payloads of megabytes are bound by page faults: blocks of that size stay with malloc for the next one. What is
   // left goes back when interpreters are closed (Lifecycle).
   mallopt(M_MMAP_THRESHOLD, 8 << 20);

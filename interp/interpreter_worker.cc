@@ -155,8 +155,17 @@ void InterpreterWorker::Serve() {
 
 void InterpreterWorker::RunWork(std::shared_ptr<Work> work) {
   auto expected = Work::Phase::kQueued;
-  // acq_rel: whoever cancels sees that the work runs, and this thread what came before a cancellation.
-  if (!work->phase_.compare_exchange_strong(expected, Work::Phase::kRunning, std::memory_order_acq_rel)) return;
+  // seq_cst, as in Cancel: either that sees that the work runs, or this sees that it is cancelled.
+  if (!work->phase_.compare_exchange_strong(expected, Work::Phase::kRunning, std::memory_order_seq_cst)) {
+    cancelled_in_queue_.fetch_sub(1, std::memory_order_relaxed);
+    return;
+  }
+  queue_.Leave();
+  if (work->cancelled_.load(std::memory_order_seq_cst)) {
+    work->phase_.store(Work::Phase::kDone, std::memory_order_release);
+    work->Done(CancelledError());
+    return;
+  }
   {
     std::lock_guard lock(mu_);
     running_ = work;
@@ -315,13 +324,16 @@ absl::Status InterpreterWorker::Submit(std::shared_ptr<Work> work) {
 }
 
 void InterpreterWorker::Cancel(const std::shared_ptr<Work>& work) {
-  auto expected = Work::Phase::kQueued;
-  if (work->phase_.compare_exchange_strong(expected, Work::Phase::kDone, std::memory_order_acq_rel)) {
-    work->Done(CancelledError());
+  // What is cancelled while it waits makes room at once but stays linked; so that nobody can pile that up behind work
+  // that runs for long, there is a bound to it, past which it ends when its turn comes.
+  if (cancelled_in_queue_.fetch_add(1, std::memory_order_relaxed) < queue_.limit() &&
+      EndWaiting(work, CancelledError())) {
     return;
   }
-  if (expected != Work::Phase::kRunning) return;
-  work->cancelled_.store(true, std::memory_order_release);
+  cancelled_in_queue_.fetch_sub(1, std::memory_order_relaxed);
+  // seq_cst, both: see RunWork.
+  work->cancelled_.store(true, std::memory_order_seq_cst);
+  if (work->phase_.load(std::memory_order_seq_cst) != Work::Phase::kRunning) return;
   {
     std::lock_guard lock(mu_);
     if (running_ != work) return;  // at its very end, or not yet at its beginning: RunWork sees cancelled_
@@ -361,12 +373,15 @@ void InterpreterWorker::KeepInterrupting(std::shared_ptr<Work> work, absl::Durat
 void InterpreterWorker::ResumeOutput() { output_->Resume(); }
 
 void InterpreterWorker::DropWaitingWork() {
-  for (const std::shared_ptr<Work>& work : queue_.Close()) {
-    auto expected = Work::Phase::kQueued;
-    if (work->phase_.compare_exchange_strong(expected, Work::Phase::kDone, std::memory_order_acq_rel)) {
-      work->Done(ClosingError());
-    }
-  }
+  for (const std::shared_ptr<Work>& work : queue_.Close()) EndWaiting(work, ClosingError());
+}
+
+bool InterpreterWorker::EndWaiting(const std::shared_ptr<Work>& work, absl::Status status) {
+  auto expected = Work::Phase::kQueued;
+  if (!work->phase_.compare_exchange_strong(expected, Work::Phase::kDone, std::memory_order_acq_rel)) return false;
+  queue_.Leave();  // before its end is told, which may bring more work
+  work->Done(std::move(status));
+  return true;
 }
 
 void InterpreterWorker::Close(absl::Duration grace, absl::AnyInvocable<void(State) &&> done) {

@@ -87,6 +87,8 @@ class InterpreterWorker : public Interpreter, public std::enable_shared_from_thi
   // ---- on any thread ----
   absl::Status ClosingError() const;
   void DropWaitingWork();
+  // Ends work that waits. Returns false if it does not wait any more.
+  bool EndWaiting(const std::shared_ptr<Work>& work, absl::Status status);
   // Requires mu_. Makes the interpreter's thread see `interrupt_requested_` soon, even from a blocking wait.
   void Kick();
   // Interrupts `work`, or with null whatever runs, again until it has ended.
@@ -107,6 +109,7 @@ class InterpreterWorker : public Interpreter, public std::enable_shared_from_thi
   WorkQueue queue_;
   std::shared_ptr<OutputCapture> output_;  // set before Start returns
   std::atomic<int64_t> completed_{0};
+  std::atomic<size_t> cancelled_in_queue_{0};  // Works that were cancelled while they waited and are still linked
   std::atomic<bool> closing_{false};
   std::atomic<bool> interrupt_requested_{false};
   std::atomic<bool> stacks_wanted_{false};

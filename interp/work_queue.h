@@ -9,7 +9,8 @@
 // Invariants:
 //  1. head_ is null, a Work that nobody has taken (older ones linked below by next_), or kClosed for ever.
 //  2. taken_ lists, oldest first, Works that are older than all that hang on head_.
-//  3. waiting_ is at least the number of Works in head_ and taken_, and never over the limit plus pushes under way.
+//  3. waiting_ is the number of Works that were pushed and have not left (Leave), never over the limit plus pushes
+//     under way. A Work that was cancelled while it waited has left, though it is linked until it is popped.
 //  4. A Work in the queue keeps itself alive by keep_alive_.
 #ifndef INTERPD_INTERP_WORK_QUEUE_H_
 #define INTERPD_INTERP_WORK_QUEUE_H_
@@ -82,6 +83,11 @@ class WorkQueue {
     return rest;
   }
 
+  // A Work waits no more, because it runs or was cancelled: there is room for another. Any thread, once for each Work
+  // that was pushed.
+  void Leave() { waiting_.fetch_sub(1, std::memory_order_relaxed); }
+
+  size_t limit() const { return limit_; }
   size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
 
   // What the consumer sleeps on; others notify it for reasons of their own.
@@ -113,7 +119,6 @@ class WorkQueue {
   // Takes the first node off taken_. Requires mu_.
   std::shared_ptr<Work> Unlink(Work* node) {
     taken_.store(node->next_, std::memory_order_relaxed);
-    waiting_.fetch_sub(1, std::memory_order_relaxed);
     return std::move(node->keep_alive_);
   }
 

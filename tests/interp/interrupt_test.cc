@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "channels/error.h"
 #include "tests/testing/host.h"
@@ -94,6 +95,26 @@ TEST(CancelTest, WaitingWorkIsDropped) {
   running->result();
   EXPECT_EQ(interpreter.Exec("print('next')").out, "next\n");
   EXPECT_EQ(waiting->out(), "");
+}
+
+TEST(CancelTest, MakesRoomBeforeItIsTold) {
+  interp::InterpreterConfig config;
+  config.queue_limit = 2;
+  TestInterpreter interpreter(config);
+  auto running = Begin(interpreter, "import time; time.sleep(1000)");
+  auto fill_and_cancel = [&] {
+    std::vector<std::shared_ptr<RecordedWork>> waiting = {interpreter.Start("pass"), interpreter.Start("pass")};
+    EXPECT_EQ(channels::GetErrorInfo(interpreter.Exec("pass").status).reason, "QUEUE_FULL");
+    for (auto& work : waiting) interpreter->Cancel(work);
+    return waiting;
+  };
+  for (auto& work : fill_and_cancel()) EXPECT_EQ(work->result().status().code(), absl::StatusCode::kCancelled);
+  // The next ones stay until their turn comes, so that they cannot be piled up.
+  auto staying = fill_and_cancel();
+  EXPECT_FALSE(staying[0]->WaitFor(absl::Milliseconds(10)));
+  interpreter->Cancel(running);
+  for (auto& work : staying) EXPECT_EQ(work->result().status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(interpreter.Exec("print('next')").out, "next\n");
 }
 
 TEST(CancelTest, NeverHitsTheNextWork) {
