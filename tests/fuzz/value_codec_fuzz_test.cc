@@ -116,9 +116,10 @@ class ValueCodecFuzzTest : public testing::Test {
     return std::get<interp::CallResult>(std::move(work->result->value));
   }
 
-  static bool TimeIsLeft() {
+  // Bounded by time, but for what is too little to say anything, however slow the machine.
+  static bool GoOn(int done, int at_least) {
     static const int64_t kSeconds = FromEnvironment("INTERPD_FUZZ_SECONDS", 5);
-    return absl::Now() - begin_ < absl::Seconds(kSeconds) && !HasFailure();
+    return (done < at_least || absl::Now() - begin_ < absl::Seconds(kSeconds)) && !HasFailure();
   }
 
   void SetUp() override { begin_ = absl::Now(); }
@@ -153,7 +154,7 @@ class ValueCodecFuzzTest : public testing::Test {
 TEST_F(ValueCodecFuzzTest, ValuesComeBackEqual) {
   std::mt19937_64 random(seed_);
   int count = 0;
-  for (; TimeIsLeft(); ++count) {
+  for (; GoOn(count, 100); ++count) {
     const Value value = RandomValue(random, 1 + random() % 6);
     auto result = Call("identity", value);
     ASSERT_TRUE(result.ok()) << result.status() << " for " << Canonical(value);
@@ -161,12 +162,11 @@ TEST_F(ValueCodecFuzzTest, ValuesComeBackEqual) {
     ASSERT_EQ(Canonical(result->value), Canonical(value));
   }
   std::cout << count << " values" << std::endl;
-  EXPECT_GT(count, 100);
 }
 
 TEST_F(ValueCodecFuzzTest, PythonObjectsComeOutAndGoBackEqual) {
   int count = 0;
-  for (; TimeIsLeft(); ++count) {
+  for (; GoOn(count, 100); ++count) {
     auto made = Call("good", Value::Int(static_cast<int64_t>((seed_ + count) & 0x7FFFFFFF)));
     ASSERT_TRUE(made.ok()) << made.status() << " for seed " << seed_ + count;
     ASSERT_EQ(made->exception, nullptr) << made->exception->formatted;
@@ -175,18 +175,16 @@ TEST_F(ValueCodecFuzzTest, PythonObjectsComeOutAndGoBackEqual) {
     ASSERT_EQ(Canonical(back->value), Canonical(made->value));
   }
   std::cout << count << " objects" << std::endl;
-  EXPECT_GT(count, 100);
 }
 
 TEST_F(ValueCodecFuzzTest, WhatIsNotShareableIsRefusedAndLeavesTheInterpreterWhole) {
   int count = 0;
-  for (; TimeIsLeft(); ++count) {
+  for (; GoOn(count, 20); ++count) {
     auto result = Call("bad", Value::Int(static_cast<int64_t>((seed_ + count) & 0x7FFFFFFF)));
     ASSERT_FALSE(result.ok()) << "came out: seed " << seed_ + count;
     ASSERT_EQ(channels::GetErrorInfo(result.status()).reason, "VALUE_NOT_SHAREABLE") << result.status();
   }
   std::cout << count << " objects" << std::endl;
-  EXPECT_GT(count, 20);
   auto after = Call("identity", Value::Int(7));
   ASSERT_TRUE(after.ok()) << after.status();
   EXPECT_TRUE(after->value == Value::Int(7));
