@@ -401,9 +401,14 @@ void InterpreterWorker::Close(absl::Duration grace, absl::AnyInvocable<void(Stat
     close_deadline_ = deadline;
   }
   DropWaitingWork();
-  host_->timers.Schedule(deadline, [self = shared_from_this()] { self->EnforceClose(); });
-  host_->timers.Schedule(deadline + kStuckAfter / 2, [self = shared_from_this()] { self->DropOutput(); });
-  host_->timers.Schedule(deadline + kStuckAfter, [self = shared_from_this()] { self->GiveUp(); });
+  TimerThread& timers = host_->timers;
+  const TimerThread::Token tokens[] = {
+      timers.Schedule(deadline, [self = shared_from_this()] { self->EnforceClose(); }),
+      timers.Schedule(deadline + kStuckAfter / 2, [self = shared_from_this()] { self->DropOutput(); }),
+      timers.Schedule(deadline + kStuckAfter, [self = shared_from_this()] { self->GiveUp(); }),
+  };
+  std::lock_guard lock(mu_);
+  close_timers_.insert(close_timers_.end(), std::begin(tokens), std::end(tokens));
 }
 
 void InterpreterWorker::EnforceClose() {
@@ -449,6 +454,7 @@ void InterpreterWorker::GiveUp() {
 void InterpreterWorker::Reap() {
   std::vector<absl::AnyInvocable<void(State) &&>> callbacks;
   std::vector<std::shared_ptr<StackRequest>> requests;
+  std::vector<TimerThread::Token> timers;
   std::thread thread;
   const State end = failure_.ok() ? State::kClosed : State::kFailed;
   {
@@ -464,7 +470,10 @@ void InterpreterWorker::Reap() {
     state_ = end;
     callbacks.swap(close_callbacks_);
     requests.swap(stack_requests_);
+    timers.swap(close_timers_);
   }
+  // What they hold would keep pages from going back to the system.
+  for (const TimerThread::Token& token : timers) host_->timers.Cancel(token);
   // After the state: who reads the log to its end must see that this is the end.
   output_->TellListeners();
   observer_.ended(end);

@@ -133,6 +133,7 @@ class InterpreterWorker : public Interpreter, public std::enable_shared_from_thi
   absl::Time close_deadline_ = absl::InfiniteFuture();
   std::vector<absl::AnyInvocable<void(State) &&>> close_callbacks_;
   std::vector<std::shared_ptr<StackRequest>> stack_requests_;
+  std::vector<TimerThread::Token> close_timers_;
 };
 
 }  // namespace interpd::interp

@@ -18,18 +18,29 @@ TimerThread::~TimerThread() {
   thread_.join();
 }
 
-void TimerThread::Schedule(absl::Time when, absl::AnyInvocable<void() &&> function) {
+TimerThread::Token TimerThread::Schedule(absl::Time when, absl::AnyInvocable<void() &&> function) {
   absl::MutexLock lock(mu_);
-  queue_.emplace(when, std::move(function));
+  Token token(when, next_++);
+  queue_.emplace(token, std::move(function));
+  return token;
+}
+
+void TimerThread::Cancel(const Token& token) {
+  absl::AnyInvocable<void() &&> dropped;  // what it holds is let go without the lock
+  absl::MutexLock lock(mu_);
+  auto found = queue_.find(token);
+  if (found == queue_.end()) return;
+  dropped = std::move(found->second);
+  queue_.erase(found);
 }
 
 void TimerThread::Loop() {
   pthread_setname_np(pthread_self(), "interpd-timer");
   absl::MutexLock lock(mu_);
   while (true) {
-    absl::Time next = queue_.empty() ? absl::InfiniteFuture() : queue_.begin()->first;
+    absl::Time next = queue_.empty() ? absl::InfiniteFuture() : queue_.begin()->first.first;
     auto earlier = [this, next]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-      return stop_ || (!queue_.empty() && queue_.begin()->first < next);
+      return stop_ || (!queue_.empty() && queue_.begin()->first.first < next);
     };
     if (next > absl::Now() && mu_.AwaitWithDeadline(absl::Condition(&earlier), next)) {
       if (stop_) return;

@@ -5,8 +5,10 @@
 #ifndef INTERPD_INTERP_TIMER_THREAD_H_
 #define INTERPD_INTERP_TIMER_THREAD_H_
 
+#include <cstdint>
 #include <map>
 #include <thread>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
@@ -21,16 +23,22 @@ class TimerThread {
   // Drops what has not run.
   ~TimerThread();
 
+  // Names a function that was scheduled.
+  using Token = std::pair<absl::Time, uint64_t>;
+
   // `function` must not block. Functions of one time run in the order of their scheduling.
-  void Schedule(absl::Time when, absl::AnyInvocable<void() &&> function);
+  Token Schedule(absl::Time when, absl::AnyInvocable<void() &&> function);
   void Run(absl::AnyInvocable<void() &&> function) { Schedule(absl::InfinitePast(), std::move(function)); }
+  // Drops it with all that it holds, unless it has run or runs.
+  void Cancel(const Token& token);
 
  private:
   void Loop();
 
   absl::Mutex mu_;
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
-  std::multimap<absl::Time, absl::AnyInvocable<void() &&>> queue_ ABSL_GUARDED_BY(mu_);
+  uint64_t next_ ABSL_GUARDED_BY(mu_) = 0;
+  std::map<Token, absl::AnyInvocable<void() &&>> queue_ ABSL_GUARDED_BY(mu_);
   std::thread thread_;
 };
 
