@@ -65,7 +65,10 @@ INSTANTIATE_TEST_SUITE_P(Code, InterruptTest,
                                            "import threading; t = threading.Thread(target=threading.Event().wait, "
                                            "args=(3,)); t.start(); t.join()",
                                            "while True: print('flood' * 1000)",
-                                           "import asyncio; asyncio.run(asyncio.sleep(1000))"));
+                                           "import asyncio; asyncio.run(asyncio.sleep(1000))",
+                                           "import socket; a, b = socket.socketpair(); a.recv(1)",
+                                           "import os; r, w = os.pipe(); os.read(r, 1)",
+                                           "import subprocess; subprocess.run(['sleep', '1000'])"));
 
 TEST(CancelTest, CodeThatCatchesIsInterruptedAgain) {
   TestInterpreter interpreter;
