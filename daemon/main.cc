@@ -124,9 +124,6 @@ void PrepareProcess() {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
   }
-  // C code of every interpreter writes through these same two; a buffer would hand one's output to another.
-  std::setvbuf(stdout, nullptr, _IONBF, 0);
-  std::setvbuf(stderr, nullptr, _IONBF, 0);
   // Debian's Abseil looks for deadlocks at every lock, gRPC's included: a tenth of the poller's time.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   // Protobuf would print a line for each malformed request, as many as a client likes; the client gets an error.

@@ -59,7 +59,8 @@ class Interpreter {
   // Errors: INTERPRETER_CLOSING, QUEUE_FULL, SOURCE_TOO_LARGE.
   virtual absl::Status Submit(std::shared_ptr<Work> work) = 0;
 
-  // Ends work that was submitted here: its Done comes soon with CANCELLED. Waiting work is dropped; running code gets
+  // Ends work that was submitted here: its Done comes with CANCELLED. Waiting work is dropped at once, or, when as many
+  // as the queue may hold were dropped behind the same running work, when its turn comes; running code gets
   // KeyboardInterrupt, again and again until it ends. Nothing happens if it has ended.
   virtual void Cancel(const std::shared_ptr<Work>& work) = 0;
 

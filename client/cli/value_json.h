@@ -12,7 +12,7 @@
 //   complex                         {"$complex": [real, imag]}
 //   set, frozenset                  {"$set": [...]}, {"$frozenset": [...]}
 //   any other dict                  {"$dict": [[key, value], ...]}
-//   str with lone surrogates        string with \udXXX escapes (written only)
+//   str with lone surrogates        string with \ud800 escapes (written only)
 //
 // An object is read in such a special way only if its one key is one of these; a dict that would be mistaken for one is
 // written as a $dict.
