@@ -1,10 +1,12 @@
 // AdaptiveSpin: how long a thread should poll before it sleeps, learned from how often polling paid lately.
 //
-// Who includes this: consumers that wait on an EventCount. A futex wake costs 5 to 60 us, a hit while polling 0.2 us;
-// but a thread that polls in vain takes a core from those who would bring it work. So: poll for about as long as
-// recent waits took, never longer than kMax; stop when it has not paid; and never let all cores poll.
+// Who includes this: those who wait on an EventCount. A futex wake costs 5 to 60 us, a hit while polling 0.2 us; but a
+// thread that polls in vain takes a core from those who would bring it work. So: poll for about as long as recent waits
+// took, never longer than kMax; stop when it has not paid; never let all cores poll; and give up at once when another
+// thread turns out to want this core.
 //
-// Thread safety: one object belongs to one thread; the count of pollers is the process's.
+// Thread safety: all methods, any thread: the waiters of one channel may learn together. What they learn is a guess,
+// and may be lost when two learn at once. The count of pollers is the process's.
 #ifndef INTERPD_CHANNELS_ADAPTIVE_SPIN_H_
 #define INTERPD_CHANNELS_ADAPTIVE_SPIN_H_
 
@@ -14,7 +16,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <thread>
 
 namespace interpd::channels {
 
@@ -37,8 +38,9 @@ class AdaptiveSpin {
   // Polls `ready` within the budget. Returns whether it became true.
   template <typename Ready>
   bool Spin(Ready&& ready) {
-    if (budget_ <= Duration(0)) return ready();
-    // relaxed: a count of pollers, it orders nothing.
+    // relaxed, here and below: guesses and a count of pollers; they order nothing.
+    const Duration budget(budget_.load(std::memory_order_relaxed));
+    if (budget <= Duration(0)) return ready();
     if (pollers_.fetch_add(1, std::memory_order_relaxed) >= MaxPollers()) {
       pollers_.fetch_sub(1, std::memory_order_relaxed);
       return ready();
@@ -46,39 +48,53 @@ class AdaptiveSpin {
     const auto start = Clock::now();
     auto elapsed = Duration(0);
     bool hit = false;
-    for (int round = 1; !(hit = ready()) && elapsed < budget_; ++round) {
+    bool scarce = false;
+    for (int round = 1; !(hit = ready()) && elapsed < budget && !scarce; ++round) {
       for (int i = 0; i < 4; ++i) CpuRelax();
       // Who else is to run on this core, perhaps the one that brings the work, runs now.
-      if (round % 8 == 0) sched_yield();
+      const bool yield = round % 8 == 0;
+      if (yield) sched_yield();
+      const Duration before = elapsed;
       elapsed = Clock::now() - start;
+      scarce = yield && elapsed - before > kOthersTurn;
     }
     pollers_.fetch_sub(1, std::memory_order_relaxed);
     if (hit) {
-      budget_ = std::clamp(2 * elapsed + kLeast, budget_, kMax);
+      SetBudget(std::clamp(2 * elapsed + kLeast, budget, kMax));
     } else {
-      budget_ = budget_ / 2 < kLeast ? Duration(0) : budget_ / 2;
+      SetBudget(budget / 2 < kLeast ? Duration(0) : budget / 2);
     }
     return hit;
   }
 
   // After a sleep: it took so long. Two short ones in a row say that polling would have paid.
   void Slept(Duration time) {
-    short_sleeps_ = time < kMax ? short_sleeps_ + 1 : 0;
-    if (short_sleeps_ >= 2) budget_ = std::clamp(2 * time, budget_, kMax);
+    const int short_sleeps = time < kMax ? short_sleeps_.load(std::memory_order_relaxed) + 1 : 0;
+    short_sleeps_.store(short_sleeps, std::memory_order_relaxed);
+    if (short_sleeps < 2) return;
+    SetBudget(std::clamp(2 * time, Duration(budget_.load(std::memory_order_relaxed)), kMax));
   }
 
  private:
   static constexpr Duration kLeast = std::chrono::microseconds(5);
+  // A yield takes 1 us when nobody else wants the core.
+  static constexpr Duration kOthersTurn = std::chrono::microseconds(20);
 
+  void SetBudget(Duration budget) { budget_.store(budget.count(), std::memory_order_relaxed); }
+
+  // One less than the cores that this process may use.
   static int MaxPollers() {
-    static const int cores = static_cast<int>(std::thread::hardware_concurrency());
+    static const int cores = [] {
+      cpu_set_t set;
+      return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    }();
     return std::max(cores - 1, 0);
   }
 
   static inline std::atomic<int> pollers_{0};
 
-  Duration budget_ = kMax;
-  int short_sleeps_ = 0;
+  std::atomic<int64_t> budget_{Duration(kMax).count()};
+  std::atomic<int> short_sleeps_{0};
 };
 
 }  // namespace interpd::channels

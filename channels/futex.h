@@ -1,44 +1,48 @@
-// A futex wait and wake on a 32-bit atomic word of this process. Linux, futex(2).
+// Futex<Atom>: sleeping until one of several words changes, and waking who sleeps on one.
 //
-// Who includes this: event_count.h, and what must wake exactly one known thread.
+// Who includes this: event_count.h and interrupt.h. Futex<std::atomic> is Linux's; tests of all interleavings bring one
+// for their own Atom.
+//
+// A futex word is 64 bits, of which the upper 32 are slept on; the lower 32 are free for a count of who sleeps, which
+// may change without waking anyone. Thread safety: all functions, any thread.
 #ifndef INTERPD_CHANNELS_FUTEX_H_
 #define INTERPD_CHANNELS_FUTEX_H_
 
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-
 #include <atomic>
-#include <cerrno>
-#include <climits>
+#include <cstddef>
 #include <cstdint>
 
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "channels/deadline.h"
 
 namespace interpd::channels {
 
-// Sleeps while *word == expected, until woken, a signal or the deadline (monotonic in effect: it is taken as a
-// duration from now). Returns false only when the deadline has passed. Spurious returns happen.
-inline bool FutexWait(const std::atomic<uint32_t>* word, uint32_t expected,
-                      absl::Time deadline = absl::InfiniteFuture()) {
-  static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t));
-  timespec timeout;
-  timespec* timeout_or_null = nullptr;
-  if (deadline != absl::InfiniteFuture()) {
-    absl::Duration left = deadline - absl::Now();
-    if (left <= absl::ZeroDuration()) return false;
-    timeout = absl::ToTimespec(left);
-    timeout_or_null = &timeout;
-  }
-  long result = syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_or_null, nullptr, 0);
-  return !(result == -1 && errno == ETIMEDOUT);
-}
+constexpr uint32_t UpperHalf(uint64_t word) { return static_cast<uint32_t>(word >> 32); }
+constexpr uint32_t LowerHalf(uint64_t word) { return static_cast<uint32_t>(word); }
+inline constexpr uint64_t kOneUpper = uint64_t{1} << 32;
 
-inline void FutexWake(std::atomic<uint32_t>* word, int waiters = INT_MAX) {
-  syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, waiters, nullptr, nullptr, 0);
-}
+// Holds while the upper half of *word is `expected`.
+template <template <typename> class Atom>
+struct FutexCondition {
+  const Atom<uint64_t>* word;
+  uint32_t expected;
+};
+
+// The kernel's limit for one wait on several words.
+inline constexpr size_t kMaxFutexConditions = 128;
+
+template <template <typename> class Atom>
+struct Futex;
+
+template <>
+struct Futex<std::atomic> {
+  // Sleeps while all conditions hold, until one of their words is woken, a signal comes or the deadline. Returns false
+  // only when the deadline has passed. Spurious returns happen. Requires: 1 to kMaxFutexConditions conditions.
+  static bool Wait(absl::Span<const FutexCondition<std::atomic>> conditions, const Deadline& deadline);
+
+  // Wakes so many of those who sleep on the word, the longest asleep first.
+  static void Wake(std::atomic<uint64_t>* word, int sleepers);
+};
 
 }  // namespace interpd::channels
 

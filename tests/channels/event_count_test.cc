@@ -1,21 +1,41 @@
 #include "channels/event_count.h"
 
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
 
 #include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 #include <vector>
 
 #include "absl/time/clock.h"
 #include "channels/adaptive_spin.h"
+#include "channels/deadline.h"
+#include "channels/interrupt.h"
 
 namespace interpd::channels {
 namespace {
 
+// Waits until so many threads of this process sleep on futexes, the caller not counted.
+void WaitUntilAsleep(int count) {
+  while (true) {
+    int asleep = 0;
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+      std::ifstream file(task.path() / "syscall");
+      long number = -1;  // "running" when it is in none
+      file >> number;
+      asleep += number == SYS_futex || number == SYS_futex_waitv;
+    }
+    if (asleep == count) return;
+    std::this_thread::yield();
+  }
+}
+
 TEST(EventCountTest, DeadlinePasses) {
   EventCount event;
   absl::Time start = absl::Now();
-  EXPECT_FALSE(event.Wait(event.PrepareWait(), start + absl::Milliseconds(20)));
+  EXPECT_EQ(event.Wait(event.PrepareWait(), Deadline::After(absl::Milliseconds(20))), WaitResult::kTimeout);
   EXPECT_GE(absl::Now() - start, absl::Milliseconds(19));
   EXPECT_FALSE(event.HasWaiters());
 }
@@ -24,7 +44,7 @@ TEST(EventCountTest, NotificationAfterPrepareIsNotLost) {
   EventCount event;
   uint32_t key = event.PrepareWait();
   event.NotifyAll();
-  EXPECT_TRUE(event.Wait(key, absl::Now() + absl::Seconds(30)));
+  EXPECT_EQ(event.Wait(key, Deadline::After(absl::Seconds(30))), WaitResult::kNotified);
 }
 
 TEST(EventCountTest, ACancelledWaitIsForgotten) {
@@ -42,7 +62,111 @@ TEST(EventCountTest, ACancelledWaitIsForgotten) {
 TEST(EventCountTest, NotificationBeforePrepareDoesNotCount) {
   EventCount event;
   event.NotifyAll();
-  EXPECT_FALSE(event.Wait(event.PrepareWait(), absl::Now() + absl::Milliseconds(1)));
+  EXPECT_EQ(event.Wait(event.PrepareWait(), absl::Now() + absl::Milliseconds(1)), WaitResult::kTimeout);
+}
+
+TEST(EventCountTest, NotifyOneReleasesOneSleeper) {
+  EventCount event;
+  std::atomic<int> awake{0};
+  std::vector<std::thread> sleepers;
+  for (int i = 0; i < 3; ++i) {
+    const uint32_t key = event.PrepareWait();
+    sleepers.emplace_back([&, key] {
+      EXPECT_EQ(event.Wait(key), WaitResult::kNotified);
+      awake.fetch_add(1);
+    });
+    WaitUntilAsleep(i + 1);
+  }
+  for (int released = 1; released <= 3; ++released) {
+    EXPECT_TRUE(event.HasWaiters());
+    event.NotifyOne();
+    while (awake.load() < released) std::this_thread::yield();
+    WaitUntilAsleep(3 - released);
+    EXPECT_EQ(awake.load(), released);
+  }
+  EXPECT_FALSE(event.HasWaiters());
+  for (std::thread& sleeper : sleepers) sleeper.join();
+}
+
+TEST(EventCountTest, AWaiterThatWasReleasedDoesNotTimeOut) {
+  EventCount event;
+  uint32_t key = event.PrepareWait();
+  event.NotifyOne();
+  EXPECT_EQ(event.Wait(key, Deadline::After(absl::ZeroDuration())), WaitResult::kNotified);
+}
+
+TEST(EventCountTest, CancelTellsOfARelease) {
+  EventCount event;
+  uint32_t key = event.PrepareWait();
+  EXPECT_FALSE(event.CancelWait(key));
+  key = event.PrepareWait();
+  event.NotifyOne();
+  EXPECT_TRUE(event.CancelWait(key));
+}
+
+TEST(EventCountTest, WaitAnyIsReleasedByEach) {
+  for (int by = 0; by < 3; ++by) {
+    EventCount events[3];
+    std::vector<EventCount::Prepared> prepared;
+    for (EventCount& event : events) prepared.push_back({&event, event.PrepareWait()});
+    std::thread sleeper([&] { EXPECT_EQ(EventCount::WaitAny(prepared), WaitResult::kNotified); });
+    WaitUntilAsleep(1);
+    events[by].NotifyOne();
+    sleeper.join();
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_EQ(events[i].CancelWait(prepared[i].key), i == by);
+      EXPECT_FALSE(events[i].HasWaiters());
+    }
+  }
+}
+
+TEST(EventCountTest, WaitAnyTakesAsManyAsTheKernelDoes) {
+  std::vector<EventCount> events(kMaxFutexConditions - 1);
+  std::vector<EventCount::Prepared> prepared;
+  for (EventCount& event : events) prepared.push_back({&event, event.PrepareWait()});
+  Interrupt interrupt;
+  const uint32_t ticket = interrupt.ticket();
+  std::thread sleeper([&] {
+    EXPECT_EQ(EventCount::WaitAny(prepared, Deadline::Infinite(), &interrupt, ticket), WaitResult::kNotified);
+  });
+  WaitUntilAsleep(1);
+  events.back().NotifyAll();
+  sleeper.join();
+}
+
+TEST(EventCountTest, AnInterruptEndsAWait) {
+  EventCount event;
+  Interrupt interrupt;
+  const uint32_t ticket = interrupt.ticket();
+  const uint32_t key = event.PrepareWait();
+  std::thread sleeper(
+      [&] { EXPECT_EQ(event.Wait(key, Deadline::Infinite(), &interrupt, ticket), WaitResult::kInterrupted); });
+  WaitUntilAsleep(1);
+  interrupt.Raise();
+  sleeper.join();
+  EXPECT_FALSE(event.HasWaiters());
+}
+
+TEST(EventCountTest, AnInterruptBeforeTheWaitCounts) {
+  EventCount event;
+  Interrupt interrupt;
+  const uint32_t ticket = interrupt.ticket();
+  interrupt.Raise();
+  EXPECT_EQ(event.Wait(event.PrepareWait(), Deadline::Infinite(), &interrupt, ticket), WaitResult::kInterrupted);
+  // One that came before the ticket was read does not.
+  EXPECT_EQ(event.Wait(event.PrepareWait(), Deadline::After(absl::Milliseconds(1)), &interrupt, interrupt.ticket()),
+            WaitResult::kTimeout);
+}
+
+TEST(DeadlineTest, Moments) {
+  EXPECT_TRUE(Deadline().infinite());
+  EXPECT_TRUE(Deadline(absl::InfiniteFuture()).infinite());
+  EXPECT_TRUE(Deadline::After(absl::InfiniteDuration()).infinite());
+  EXPECT_TRUE(Deadline::After(absl::ZeroDuration()).Passed());
+  EXPECT_TRUE(Deadline(absl::InfinitePast()).Passed());
+  EXPECT_EQ(Deadline(absl::InfinitePast()).Left(), absl::ZeroDuration());
+  EXPECT_FALSE(Deadline::After(absl::Hours(1)).Passed());
+  EXPECT_GT(Deadline(absl::Now() + absl::Hours(1)).Left(), absl::Minutes(59));
 }
 
 // Every item that is posted is taken, however the threads meet: a lost wake-up would leave the test hanging.
