@@ -24,6 +24,8 @@
 #include <string_view>
 #include <utility>
 
+#include "channels/packed.h"
+
 namespace interpd::channels {
 
 // Containers nested deeper than this are refused by every codec; readers may recurse to this depth.
@@ -100,6 +102,16 @@ class Value {
 
   // Bytes of memory it holds, itself included.
   size_t memory() const { return sizeof(Value) + (block_owned() ? block_size() : 0); }
+
+  // What packed.h wants of things that lie in rings.
+  Packed Pack() const { return {static_cast<uint64_t>(u_.int_), static_cast<uint8_t>(kind_)}; }
+  void Forget() { kind_ = Kind::kNone; }
+  static Value Unpack(Packed packed) {
+    Value value;
+    value.u_.int_ = static_cast<int64_t>(packed.body);
+    value.kind_ = static_cast<Kind>(packed.tag);
+    return value;
+  }
 
   // A copy with a block of its own.
   Value Clone() const;

@@ -1,6 +1,6 @@
 // ScqRing: a bounded queue for many producers and many consumers, first in first out, lock-free.
 //
-// Who includes this: channels.
+// Who includes this: ring_probe.cc, to measure channels::MpmcRing beside it (docs/adr/0007-ring.md).
 //
 // Guarantee: lock-free in the formal sense: a thread that stops anywhere inside TryPush or TryPop stops nobody else; it
 // may keep one of the `capacity` slots for itself. Linearizable but for one answer: "full" means that no slot is free,
@@ -9,8 +9,8 @@
 // The algorithm is R. Nikolaev's SCQ ("A Scalable, Portable, and Memory-Efficient Lock-Free FIFO Queue", DISC 2019):
 // items lie in `capacity` slots, and two queues of slot numbers say which are free and which hold items. TryPush takes
 // a number from the free ones, fills the slot and puts the number into the other queue; TryPop does the opposite.
-#ifndef INTERPD_CHANNELS_SCQ_RING_H_
-#define INTERPD_CHANNELS_SCQ_RING_H_
+#ifndef INTERPD_TESTS_BENCH_SCQ_RING_H_
+#define INTERPD_TESTS_BENCH_SCQ_RING_H_
 
 #include <algorithm>
 #include <atomic>
@@ -25,7 +25,9 @@
 #include "absl/log/check.h"
 #include "channels/cache_line.h"
 
-namespace interpd::channels {
+namespace interpd::bench {
+
+using channels::kNoSharing;
 
 // A queue of the numbers 0 to n-1, each in it at most once. It has 2n entries, and tickets number its entries without
 // end: ticket t means entry Place(t) in its lap t / 2n.
@@ -234,6 +236,6 @@ class ScqRing {
   IndexQueue<Atom> items_;
 };
 
-}  // namespace interpd::channels
+}  // namespace interpd::bench
 
-#endif  // INTERPD_CHANNELS_SCQ_RING_H_
+#endif  // INTERPD_TESTS_BENCH_SCQ_RING_H_

@@ -1,0 +1,191 @@
+// MpmcRing: a bounded queue for many producers and many consumers, first in first out, lock-free.
+//
+// Who includes this: channels.
+//
+// Guarantee: linearizable, "full" and "empty" included. Lock-free in the formal sense: a thread that stops anywhere
+// inside a call stops nobody else, and keeps no room for itself. Not wait-free: a call that loses every race to others
+// may try for long. Capacity: any power of two from 1 to 2^24.
+//
+// The idea is that of C. Shann, T. Huang and C. Chen ("A practical nonblocking queue algorithm using compare-and-swap",
+// ICPADS 2000): an item and its turn lie in one cell and change by one compare-and-swap, so that no cell is ever half
+// filled; and the positions of head and tail are hints that whoever passes brings up to date. docs/adr/0007-ring.md
+// tells what else was measured.
+//
+// Tickets number the pushes, and the pops, from 0. Ticket t means cell t mod n, in its lap t / n. A cell is
+// { turn : 56, tag : 8, body : 64 }, tag and body being the item. turn 2L: free, for the push of lap L. turn 2L+1:
+// holds the item of lap L, for the pop of lap L.
+//
+// Invariants:
+//  1. A cell's turn only grows, by one: 2L -> 2L+1 by the push that takes ticket L*n + cell, 2L+1 -> 2L+2 by the pop
+//  that
+//     takes it. So no state of a cell comes again, and a compare-and-swap that succeeds has seen all that it is based
+//     on.
+//  2. Tickets are taken in order: ticket t of pushes is taken only after t-1, of pops likewise. For a call tries a
+//  ticket
+//     only when it knows that the one before is taken: from tail_ (head_), or since it saw the turn of its cell.
+//  3. tail_ <= number of pushes, head_ <= number of pops, and both only grow. A call brings its own up to date before
+//  it
+//     returns; so each lags by no more than what calls under way have taken.
+//  4. A cell at turn 2L-1 (still holding the item before) for ticket t = L*n + cell, when all before t are taken, means
+//     at this very moment: n items are in the queue. A cell at turn 2L for the pop of ticket t, all before taken: none.
+// Linearization points: the compare-and-swap that succeeds; the read of the turn that answers "full" or "empty".
+// Progress: a step that does not end the loop has seen another call's ticket taken since its last one.
+//
+// Thread safety: TryPush*, TryPop* and SizeGuess by any thread. Memory ordering: what a thread did before it pushed an
+// item is visible to who pops it; what it did before it popped one, to who pushes into the cell. A push or pop
+// publishes by a seq_cst operation, and the answers "full" and "empty" come from a seq_cst load of the same word: see
+// Published::kSeqCst in event_count.h.
+#ifndef INTERPD_CHANNELS_MPMC_RING_H_
+#define INTERPD_CHANNELS_MPMC_RING_H_
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+
+#include "absl/log/check.h"
+#include "channels/atomic_pair.h"
+#include "channels/cache_line.h"
+#include "channels/packed.h"
+
+namespace interpd::channels {
+
+// `kApart`: how far head and tail lie apart; a parameter so that the bench can show what it is for.
+template <typename T, template <typename> class Atom = std::atomic, size_t kApart = kNoSharing>
+class MpmcRing {
+ public:
+  static_assert(std::is_nothrow_move_assignable_v<T> && std::is_nothrow_destructible_v<T>);
+
+  static constexpr size_t kMaxCapacity = size_t{1} << 24;
+
+  // Requires: a power of two, 1 to kMaxCapacity.
+  explicit MpmcRing(size_t capacity) : bits_(std::bit_width(capacity) - 1) {
+    CHECK(std::has_single_bit(capacity) && capacity <= kMaxCapacity) << capacity;
+    cells_ = std::make_unique<AtomicPair<Atom>[]>(capacity);  // all zero: free, in lap 0
+  }
+  MpmcRing(const MpmcRing&) = delete;
+  MpmcRing& operator=(const MpmcRing&) = delete;
+  // Destroys what is in it. Requires: no operation under way.
+  ~MpmcRing() {
+    if constexpr (!std::is_trivially_destructible_v<T>) {
+      T item;
+      while (TryPop(&item)) {
+      }
+    }
+  }
+
+  // Moves from the item and returns true, or leaves it alone and returns false: the queue was full.
+  bool TryPush(T& item) { return TryPushMany(&item, 1) == 1; }
+
+  // Moves the oldest item to *item and returns true, or returns false: the queue was empty.
+  bool TryPop(T* item) { return TryPopMany(item, 1) == 1; }
+
+  // Pushes the first so many of `count` items, each by itself: others' may come to lie between. Returns how many; fewer
+  // than `count` means that the queue was full then.
+  size_t TryPushMany(T* items, size_t count) {
+    // acquire: what this thread sees of the cells below tail_ is no older than their push.
+    const uint64_t begin = tail_.load(std::memory_order_acquire);
+    uint64_t ticket = begin;
+    size_t done = 0;
+    while (done < count) {
+      AtomicPair<Atom>& cell = CellOf(ticket);
+      const uint64_t free = 2 * LapOf(ticket);
+      // seq_cst: it may be the answer "full"; see above.
+      const uint64_t turn = TurnOf(cell.First(std::memory_order_seq_cst));
+      if (turn == free) {
+        const Packed packed = Pack(items[done]);
+        if (cell.CompareExchange(FreeCell(free), {((free + 1) << kTagBits) | packed.tag, packed.body})) {
+          Forget(items[done]);
+          ++done;
+          ++ticket;
+        }
+      } else if (turn < free) {
+        break;
+      } else {
+        ticket = Further(ticket, turn - free, tail_);
+      }
+    }
+    if (done != 0) Raise(tail_, begin, ticket);
+    return done;
+  }
+
+  // Pops at most `count` items, each by itself, oldest first. Returns how many; fewer than `count` means that the queue
+  // was empty then.
+  size_t TryPopMany(T* items, size_t count) {
+    // acquire: as above.
+    const uint64_t begin = head_.load(std::memory_order_acquire);
+    uint64_t ticket = begin;
+    size_t done = 0;
+    while (done < count) {
+      AtomicPair<Atom>& cell = CellOf(ticket);
+      const uint64_t filled = 2 * LapOf(ticket) + 1;
+      // seq_cst: it may be the answer "empty". acquire (in seq_cst): the item is visible.
+      const uint64_t first = cell.First(std::memory_order_seq_cst);
+      const uint64_t turn = TurnOf(first);
+      if (turn == filled) {
+        // relaxed: if it is not the body of that turn, the exchange fails.
+        const uint64_t body = cell.Second(std::memory_order_relaxed);
+        if (cell.CompareExchange({first, body}, FreeCell(filled + 1))) {
+          items[done] = Unpack<T>({body, static_cast<uint8_t>(first)});
+          ++done;
+          ++ticket;
+        }
+      } else if (turn < filled) {
+        break;
+      } else {
+        ticket = Further(ticket, turn - filled, head_);
+      }
+    }
+    if (done != 0) Raise(head_, begin, ticket);
+    return done;
+  }
+
+  size_t capacity() const { return size_t{1} << bits_; }
+
+  // Exact only when nobody pushes or pops.
+  size_t SizeGuess() const {
+    // relaxed: a guess. head_ first, so that it is not often beyond a tail_ that moves.
+    const uint64_t head = head_.load(std::memory_order_relaxed);
+    const uint64_t tail = tail_.load(std::memory_order_relaxed);
+    return tail > head ? std::min<uint64_t>(tail - head, capacity()) : 0;
+  }
+
+ private:
+  static constexpr int kTagBits = 8;
+
+  AtomicPair<Atom>& CellOf(uint64_t ticket) { return cells_[ticket & (capacity() - 1)]; }
+  uint64_t LapOf(uint64_t ticket) const { return ticket >> bits_; }
+  static uint64_t TurnOf(uint64_t first) { return first >> kTagBits; }
+  // Of a free cell all but the turn is zero, so that a push knows what it exchanges.
+  static Words FreeCell(uint64_t turn) { return {turn << kTagBits, 0}; }
+
+  // The ticket is taken: the next one to try. `ahead`: how far the cell's turn is.
+  static uint64_t Further(uint64_t ticket, uint64_t ahead, const Atom<uint64_t>& hint) {
+    // Taken just now, by one who has not brought the hint up to date: so the next.
+    if (ahead == 1) return ticket + 1;
+    // Whole laps behind, after a long stop: the hint knows better. acquire: as for the first look at it.
+    return std::max(ticket + 1, hint.load(std::memory_order_acquire));
+  }
+
+  // Makes the hint at least `ticket`; it was seen to be `seen`.
+  static void Raise(Atom<uint64_t>& hint, uint64_t seen, uint64_t ticket) {
+    // release: who takes a ticket from the hint sees the cells below as they are now. relaxed: another value is only
+    // compared; this thread has its own knowledge.
+    while (seen < ticket &&
+           !hint.compare_exchange_weak(seen, ticket, std::memory_order_release, std::memory_order_relaxed)) {
+    }
+  }
+
+  const int bits_;  // capacity == 1 << bits_
+  std::unique_ptr<AtomicPair<Atom>[]> cells_;
+  alignas(kApart) Atom<uint64_t> head_{0};  // consumers write it
+  alignas(kApart) Atom<uint64_t> tail_{0};  // producers write it
+};
+static_assert(sizeof(MpmcRing<uint64_t>) == 3 * kNoSharing);
+
+}  // namespace interpd::channels
+
+#endif  // INTERPD_CHANNELS_MPMC_RING_H_
