@@ -1,8 +1,10 @@
 #include "examples/daemon_process.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +19,11 @@
 #include "absl/strings/str_cat.h"
 
 namespace interpd::examples {
+namespace {
+
+constexpr int kStopLimitMs = 10'000;
+
+}  // namespace
 
 DaemonProcess::DaemonProcess(std::string directory)
     : directory_(std::move(directory)),
@@ -35,6 +42,10 @@ absl::StatusOr<std::unique_ptr<DaemonProcess>> DaemonProcess::Start(const std::s
   if (daemon->pid_ == 0) {
     // Ctrl-C is the parent's to handle; when the parent dies, the daemon ends too.
     setpgid(0, 0);
+    // The parent may have blocked signals for itself; the daemon is to hear them.
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) _exit(1);
     const int log = open(daemon->log_file_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -66,11 +77,18 @@ std::string DaemonProcess::Log() const {
 }
 
 absl::Status DaemonProcess::Stop() {
-  int status = 0;
+  const int process = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));
+  if (process < 0) return absl::ErrnoToStatus(errno, "cannot watch the daemon");
   kill(pid_, SIGTERM);
-  while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-  }
-  pid_ = -1;
+  pollfd ended = {.fd = process, .events = POLLIN};
+  int polled = 0;
+  do {
+    polled = poll(&ended, 1, kStopLimitMs);
+  } while (polled < 0 && errno == EINTR);
+  close(process);
+  if (polled != 1) return absl::DeadlineExceededError("the daemon did not end when it was told to");
+  int status = 0;
+  waitpid(std::exchange(pid_, -1), &status, 0);
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return absl::OkStatus();
   return absl::InternalError(WIFEXITED(status) ? absl::StrCat("the daemon ended with exit code ", WEXITSTATUS(status))
                                                : absl::StrCat("the daemon was ended by signal ", WTERMSIG(status)));

@@ -14,7 +14,7 @@
 
 namespace interpd::examples {
 
-// Thread safety: none; use it from one thread.
+// Thread safety: address() and Log() may be called by any thread; the rest by one at a time.
 class DaemonProcess {
  public:
   // Runs the daemon `binary`. Call it before the process has other threads.
@@ -32,7 +32,7 @@ class DaemonProcess {
   // What it has logged so far.
   std::string Log() const;
 
-  // Asks it to end (SIGTERM) and waits. An error unless it ended with exit code 0.
+  // Asks it to end (SIGTERM) and waits, 10 seconds at most. An error unless it ended with exit code 0.
   absl::Status Stop();
 
   // Ends it at once, if it still runs, and removes the directory.

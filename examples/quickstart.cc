@@ -229,38 +229,20 @@ The same by hand, in this repository's directory:
                interpreters);
 }
 
-std::atomic<bool> ended_by_signal = false;
-
-// A signal that ends the program takes the daemon and its directory along. Call it before there are other threads.
-void EndOnSignals(DaemonProcess& daemon) {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, signal);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::thread([signals, &daemon] {
-    int signal = 0;
-    sigwait(&signals, &signal);
-    ended_by_signal = true;
-    daemon.Kill();
-    _exit(128 + signal);
-  }).detach();
+// The cores this process may use, not all that the machine has.
+int Cores() {
+  cpu_set_t cores;
+  return sched_getaffinity(0, sizeof(cores), &cores) == 0 ? CPU_COUNT(&cores) : 1;
 }
 
-absl::Status Quickstart(const std::string& runfiles) {
-  absl::StatusOr<std::unique_ptr<DaemonProcess>> daemon = DaemonProcess::Start(runfiles + "/daemon/interpd");
-  if (!daemon.ok()) return daemon.status();
-  EndOnSignals(**daemon);
+absl::Status RunOn(const DaemonProcess& daemon, const std::string& runfiles) {
   absl::StatusOr<std::unique_ptr<client::Client>> client =
-      client::Client::Connect((*daemon)->address(), {.timeout = absl::Seconds(20), .wait_for_daemon = true});
-  if (!client.ok()) {
-    return absl::Status(client.status().code(),
-                        absl::StrCat(client.status().message(), "\nthe daemon's log:\n", (*daemon)->Log()));
-  }
+      client::Client::Connect(daemon.address(), {.timeout = absl::Seconds(20), .wait_for_daemon = true});
+  if (!client.ok()) return client.status();
 
-  // The cores this process may use, not all that the machine has.
-  cpu_set_t cores;
-  const int count = sched_getaffinity(0, sizeof(cores), &cores) == 0 ? CPU_COUNT(&cores) : 1;
-  absl::PrintF("A daemon listens on %s; creating %d interpreters.\n\n", (*daemon)->address(), count);
+  const int count = Cores();
+  absl::PrintF("A daemon listens on %s; creating %d interpreters.\n\n", daemon.address(), count);
+  std::fflush(stdout);
   std::vector<std::string> interpreters;
   for (int i = 1; i <= count; ++i) {
     v1::CreateRequest create;
@@ -294,11 +276,55 @@ absl::Status Quickstart(const std::string& runfiles) {
     close.set_name(name);
     if (absl::StatusOr<v1::Interpreter> closed = (*client)->Close(close); !closed.ok()) return closed.status();
   }
-  client->reset();
-  if (absl::Status stopped = (*daemon)->Stop(); !stopped.ok()) {
-    return absl::Status(stopped.code(), absl::StrCat(stopped.message(), "; its log:\n", (*daemon)->Log()));
+  return absl::OkStatus();
+}
+
+// The program ends once: by its own work's end or by a signal. Whoever is first to say so owns the daemon from then on;
+// the other one must not touch it any more.
+class End {
+ public:
+  bool IsOurs() { return !taken_.exchange(true); }
+
+ private:
+  std::atomic<bool> taken_ = false;
+};
+
+// Holds back the signals that end a program, for threads that this one starts as well. Before the daemon is started:
+// from then on there is something to take along.
+sigset_t HoldBackSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+// A signal that ends the program takes the daemon and its directory along.
+void EndOnSignals(const sigset_t& signals, DaemonProcess& daemon, End& end) {
+  std::thread([signals, &daemon, &end] {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    if (!end.IsOurs()) return;  // the program ends anyhow
+    daemon.Kill();
+    _exit(128 + signal);
+  }).detach();
+}
+
+absl::Status Quickstart(const std::string& runfiles) {
+  const sigset_t signals = HoldBackSignals();
+  absl::StatusOr<std::unique_ptr<DaemonProcess>> daemon = DaemonProcess::Start(runfiles + "/daemon/interpd");
+  if (!daemon.ok()) return daemon.status();
+  static End end;  // as the thread that uses it, it stays
+  EndOnSignals(signals, **daemon, end);
+  absl::Status status = RunOn(**daemon, runfiles);
+  if (!end.IsOurs()) {
+    while (true) pause();  // a signal was first: that the connection broke is no news, and its thread ends the process
   }
-  PrintByHand(count);
+  if (status.ok()) status = (*daemon)->Stop();
+  if (!status.ok()) {
+    return absl::Status(status.code(), absl::StrCat(status.message(), "\nthe daemon's log:\n", (*daemon)->Log()));
+  }
+  PrintByHand(Cores());
   return absl::OkStatus();
 }
 
@@ -311,8 +337,6 @@ int main() {
   // Bazel lays the files that the program needs out beside it.
   const std::string runfiles = std::filesystem::read_symlink("/proc/self/exe").string() + ".runfiles/interpd";
   if (absl::Status status = interpd::examples::Quickstart(runfiles); !status.ok()) {
-    // That the connection broke is no news then; the thread that handles the signal ends the process.
-    if (interpd::examples::ended_by_signal) pause();
     absl::FPrintF(stderr, "\nquickstart: %s\n", status.message());
     return 1;
   }

@@ -6,6 +6,9 @@ import re
 import signal
 import subprocess
 import tempfile
+import time
+
+import pytest
 
 QUICKSTART = pathlib.Path("examples/quickstart").resolve()
 RUNFILES = pathlib.Path(f"{QUICKSTART}.runfiles/interpd")
@@ -62,14 +65,29 @@ def check_lines(script: str) -> None:
     assert '["NEWLINE",' in result.stdout.replace(" ", "").replace("\n", ""), result.stdout
 
 
-def test_a_signal_leaves_nothing_behind():
+def directory_of(daemon: int) -> str:
+    arguments = pathlib.Path(f"/proc/{daemon}/cmdline").read_bytes().split(b"\0")
+    return os.path.dirname(arguments[arguments.index(b"--listen") + 1].decode().removeprefix("unix:"))
+
+
+# How far the quickstart has come when the signal meets it: its daemon has just been started; interpreters are made; the
+# second of its runs is on.
+MOMENTS = {"daemon": 0, "greeting": 1, "run": 3}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_signal_leaves_nothing_behind(moment, number):
     process = subprocess.Popen([QUICKSTART], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    first = process.stdout.readline()
-    directory = re.search(r"unix:(\S+)/interpd.sock", first)[1]
-    daemons = children_named_interpd(process.pid)
-    assert daemons and os.path.exists(directory)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    deadline = time.monotonic() + 30
+    while not (daemons := children_named_interpd(process.pid)):
+        assert process.poll() is None and time.monotonic() < deadline
+    directory = directory_of(daemons[0])
+    assert os.path.exists(directory)
+    for _ in range(MOMENTS[moment]):
+        process.stdout.readline()
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (128 + number, "")
     assert not os.path.exists(directory)
     assert not any(os.path.exists(f"/proc/{daemon}/exe") for daemon in daemons)
-    process.communicate()
