@@ -1,15 +1,42 @@
 #include "channels/value.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <new>
+#include <type_traits>
 
 #include "absl/log/check.h"
 
 namespace interpd::channels {
+
+// What a Value points at. Two layouts:
+//   nodes          header (16 bytes), then nodes in pre-order, not aligned
+//   a run of bytes header, room, the bytes from TextOffset(kind) on, a NUL      (the Value's kind says what it is)
+// A node is a byte for its kind and a payload:
+//   None -   bool 1   int 8   float 8   complex 16   container 8 (count)   buffer and channel 8 (a counted Shared*)
+//   run of bytes   8 (size) and the bytes; or, the kind's byte with kApart, 8 (a Block* of the second layout, or null
+//                  where a ValueConsumer took it)
+struct internal::Block {
+  uint64_t size;               // bytes of nodes, or of the run
+  std::atomic<uint32_t> refs;  // Values and nodes that point here
+  uint32_t refers : 1;         // some node owns something: whoever drops the last reference must walk them
+
+  char* nodes() { return reinterpret_cast<char*>(this + 1); }
+  char* text(Kind kind) { return reinterpret_cast<char*>(this) + Value::TextOffset(kind); }
+};
+
 namespace {
 
-constexpr size_t kHeader = sizeof(uint64_t);  // the block's size, itself not counted
+using internal::Block;
+static_assert(sizeof(Block) == 16);
+static_assert(std::is_trivially_destructible_v<Block>);
+
+// Runs of bytes within containers that are at least this long lie in blocks of their own, which a receiver may take
+// over as they are. Below that one copy more costs less than one allocation more.
+constexpr size_t kApartBytes = 4096;
+constexpr uint8_t kApart = 0x80;
 
 template <typename T>
 T Load(const char* from) {
@@ -30,11 +57,53 @@ bool IsAscii(std::string_view text) {
   return true;
 }
 
+Block* NewBlock(size_t bytes_after_header) {
+  void* memory = std::malloc(sizeof(Block) + bytes_after_header);
+  CHECK(memory != nullptr) << "out of memory";
+  auto* block = new (memory) Block;
+  // relaxed: nobody else knows it.
+  block->refs.store(1, std::memory_order_relaxed);
+  block->refers = 0;
+  return block;
+}
+
+Block* NewText(Kind kind, size_t size) {
+  constexpr size_t kNul = 4;  // the widest
+  Block* block = NewBlock(Value::TextOffset(kind) - sizeof(Block) + size + kNul);
+  block->size = size;
+  std::memset(block->text(kind) + size, 0, kNul);
+  return block;
+}
+
+void Retain(Block* block) {
+  // relaxed: as Shared::AddRef.
+  block->refs.fetch_add(1, std::memory_order_relaxed);
+}
+
+bool IsOnlyOwner(const Block* block) {
+  // acquire: what former owners did, and read, is over.
+  return block->refs.load(std::memory_order_acquire) == 1;
+}
+
+// Whether the caller was the last owner, and must free it.
+bool Release(Block* block) {
+  if (IsOnlyOwner(block)) return true;  // saves the exchange
+  // As Shared::Unref.
+  return block->refs.fetch_sub(1, std::memory_order_acq_rel) == 1;
+}
+
+void ReleaseText(Block* block) {
+  if (block != nullptr && Release(block)) std::free(block);
+}
+
+bool IsApart(const char* node) { return static_cast<uint8_t>(*node) & kApart; }
+
 // Reads the node at *position and moves past it, not past its elements.
-Node ReadNode(const char** position) {
-  const char* at = *position;
+Node ReadNode(char** position) {
+  char* at = *position;
   Node node;
-  node.kind = static_cast<Kind>(*at++);
+  const uint8_t byte = static_cast<uint8_t>(*at++);
+  node.kind = static_cast<Kind>(byte & ~kApart);
   switch (node.kind) {
     case Kind::kNone: break;
     case Kind::kBool: node.bool_value = *at++ != 0; break;
@@ -55,12 +124,26 @@ Node ReadNode(const char** position) {
     case Kind::kAsciiStr:
     case Kind::kStr:
     case Kind::kSurrogateStr:
-    case Kind::kBytes: {
-      size_t size = Load<uint64_t>(at);
-      node.bytes = std::string_view(at + sizeof(uint64_t), size);
-      at += sizeof(uint64_t) + size;
+    case Kind::kUcs1Str:
+    case Kind::kUcs2Str:
+    case Kind::kUcs4Str:
+    case Kind::kBytes:
+    case Kind::kPickle:
+      if (byte & kApart) {
+        auto* block = Load<Block*>(at);
+        if (block != nullptr) node.bytes = std::string_view(block->text(node.kind), block->size);
+        at += sizeof(Block*);
+      } else {
+        size_t size = Load<uint64_t>(at);
+        node.bytes = std::string_view(at + sizeof(uint64_t), size);
+        at += sizeof(uint64_t) + size;
+      }
       break;
-    }
+    case Kind::kBuffer:
+    case Kind::kChannel:
+      node.shared = Load<Shared*>(at);
+      at += sizeof(Shared*);
+      break;
     case Kind::kTuple:
     case Kind::kList:
     case Kind::kSet:
@@ -72,6 +155,17 @@ Node ReadNode(const char** position) {
   }
   *position = at;
   return node;
+}
+
+// Gives back what the nodes own.
+void ReleaseNodes(char* position, const char* end) {
+  while (position != end) {
+    char* const start = position;
+    const bool apart = IsApart(start);
+    const Node node = ReadNode(&position);
+    if (node.shared != nullptr) node.shared->Unref();
+    if (apart) ReleaseText(Load<Block*>(start + 1));
+  }
 }
 
 }  // namespace
@@ -86,8 +180,14 @@ std::string_view TypeName(Kind kind) {
     case Kind::kComplex: return "complex";
     case Kind::kAsciiStr:
     case Kind::kStr:
-    case Kind::kSurrogateStr: return "str";
+    case Kind::kSurrogateStr:
+    case Kind::kUcs1Str:
+    case Kind::kUcs2Str:
+    case Kind::kUcs4Str: return "str";
     case Kind::kBytes: return "bytes";
+    case Kind::kPickle: return "object";
+    case Kind::kBuffer: return "memoryview";
+    case Kind::kChannel: return "interpd.Channel";
     case Kind::kTuple: return "tuple";
     case Kind::kList: return "list";
     case Kind::kSet: return "set";
@@ -95,6 +195,37 @@ std::string_view TypeName(Kind kind) {
     case Kind::kDict: return "dict";
   }
   return "?";
+}
+
+template <typename Character>
+Kind AppendUtf8(std::string_view text, std::string* out) {
+  Kind kind = Kind::kStr;
+  for (size_t i = 0; i < text.size(); i += sizeof(Character)) {
+    const uint32_t c = Load<Character>(text.data() + i);
+    auto tail = [&](int shift) { return static_cast<char>(0x80 | (c >> shift & 0x3f)); };
+    if (c < 0x80) {
+      out->push_back(static_cast<char>(c));
+    } else if (c < 0x800) {
+      const char bytes[] = {static_cast<char>(0xc0 | c >> 6), tail(0)};
+      out->append(bytes, sizeof(bytes));
+    } else if (c < 0x10000) {
+      if (c >= 0xd800 && c < 0xe000) kind = Kind::kSurrogateStr;
+      const char bytes[] = {static_cast<char>(0xe0 | c >> 12), tail(6), tail(0)};
+      out->append(bytes, sizeof(bytes));
+    } else {
+      const char bytes[] = {static_cast<char>(0xf0 | c >> 18), tail(12), tail(6), tail(0)};
+      out->append(bytes, sizeof(bytes));
+    }
+  }
+  return kind;
+}
+
+Kind AppendUtf8(const Node& node, std::string* out) {
+  switch (CharacterSize(node.kind)) {
+    case 4: return AppendUtf8<uint32_t>(node.bytes, out);
+    case 2: return AppendUtf8<uint16_t>(node.bytes, out);
+    default: return AppendUtf8<uint8_t>(node.bytes, out);
+  }
 }
 
 // ---- Value --------------------------------------------------------------------------------------------------------
@@ -106,13 +237,6 @@ Value Value::Bool(bool value) {
   return result;
 }
 
-Value Value::Int(int64_t value) {
-  Value result;
-  result.kind_ = Kind::kInt;
-  result.u_.int_ = value;
-  return result;
-}
-
 Value Value::Float(double value) {
   Value result;
   result.kind_ = Kind::kFloat;
@@ -120,45 +244,73 @@ Value Value::Float(double value) {
   return result;
 }
 
-Value Value::Str(std::string_view utf8) {
-  ValueBuilder builder;
-  builder.Str(utf8);
-  return std::move(builder).Finish();
+Value Value::Str(std::string_view utf8) { return Text(IsAscii(utf8) ? Kind::kAsciiStr : Kind::kStr, utf8); }
+
+Value Value::Text(Kind kind, std::string_view text) {
+  char* space;
+  Value result = TextSpace(kind, text.size(), &space);
+  if (!text.empty()) std::memcpy(space, text.data(), text.size());
+  return result;
 }
 
-Value Value::Bytes(std::string_view bytes) {
-  ValueBuilder builder;
-  builder.Bytes(bytes);
-  return std::move(builder).Finish();
+Value Value::TextSpace(Kind kind, size_t size, char** space) {
+  Value result;
+  result.u_.block_ = NewText(kind, size);
+  result.kind_ = kind;
+  *space = result.u_.block_->text(kind);
+  return result;
 }
 
-Value& Value::operator=(Value&& other) noexcept {
-  if (this != &other) {
-    Reset();
-    u_ = other.u_;
-    kind_ = std::exchange(other.kind_, Kind::kNone);
+void Value::Drop() {
+  if (!has_block()) {
+    u_.shared_->Unref();
+  } else if (Release(u_.block_)) {
+    if (u_.block_->refers) ReleaseNodes(u_.block_->nodes(), u_.block_->nodes() + u_.block_->size);
+    std::free(u_.block_);
   }
-  return *this;
 }
 
-void Value::Reset() {
-  if (block_owned()) std::free(u_.block_);
-  kind_ = Kind::kNone;
-}
-
-size_t Value::block_size() const { return kHeader + Load<uint64_t>(u_.block_); }
-
-Value Value::Clone() const {
+Value Value::Share() const {
   Value copy;
   copy.u_ = u_;
   copy.kind_ = kind_;
-  if (block_owned()) {
-    copy.u_.block_ = static_cast<char*>(std::malloc(block_size()));
-    CHECK(copy.u_.block_ != nullptr) << "out of memory";
-    std::memcpy(copy.u_.block_, u_.block_, block_size());
+  if (has_block()) {
+    Retain(u_.block_);
+  } else if (owns()) {
+    u_.shared_->AddRef();
   }
   return copy;
 }
+
+size_t Value::memory() const {
+  if (!has_block()) return sizeof(Value);
+  size_t size = sizeof(Value) + sizeof(Block) + u_.block_->size;
+  if (!u_.block_->refers) return size;
+  char* const end = u_.block_->nodes() + u_.block_->size;
+  for (char* position = u_.block_->nodes(); position != end;) {
+    const bool apart = IsApart(position);
+    const Node node = ReadNode(&position);
+    if (apart) size += sizeof(Block) + node.bytes.size();
+  }
+  return size;
+}
+
+char* Value::ReleaseText() {
+  if (!HasBytes(kind_) || !IsOnlyOwner(u_.block_)) return nullptr;
+  kind_ = Kind::kNone;
+  return reinterpret_cast<char*>(u_.block_);
+}
+
+namespace {
+
+bool SameNode(const Node& a, const Node& b) {
+  // Bits, as everywhere inside containers.
+  return a.kind == b.kind && a.bool_value == b.bool_value && a.int_value == b.int_value &&
+         std::memcmp(&a.real, &b.real, sizeof(double)) == 0 && std::memcmp(&a.imag, &b.imag, sizeof(double)) == 0 &&
+         a.bytes == b.bytes && a.count == b.count && a.shared == b.shared;
+}
+
+}  // namespace
 
 bool operator==(const Value& a, const Value& b) {
   if (a.kind_ != b.kind_) return false;
@@ -169,16 +321,24 @@ bool operator==(const Value& a, const Value& b) {
     // Bits, so that NaN equals NaN; then the usual comparison, so that 0.0 equals -0.0.
     case Kind::kFloat:
       return std::memcmp(&a.u_.float_, &b.u_.float_, sizeof(double)) == 0 || a.u_.float_ == b.u_.float_;
-    default: return a.block_size() == b.block_size() && std::memcmp(a.u_.block_, b.u_.block_, a.block_size()) == 0;
+    case Kind::kBuffer:
+    case Kind::kChannel: return a.u_.shared_ == b.u_.shared_;
+    default: break;
   }
+  if (a.u_.block_ == b.u_.block_) return true;
+  ValueReader left(a), right(b);
+  while (!left.done() && !right.done()) {
+    if (!SameNode(left.Next(), right.Next())) return false;
+  }
+  return left.done() && right.done();
 }
 
 // ---- ValueReader --------------------------------------------------------------------------------------------------
 
 ValueReader::ValueReader(const Value& value) {
-  if (value.block_owned()) {
-    position_ = value.u_.block_ + kHeader;
-    end_ = value.u_.block_ + value.block_size();
+  if (IsContainer(value.kind_) || value.kind_ == Kind::kComplex) {
+    position_ = value.u_.block_->nodes();
+    end_ = position_ + value.u_.block_->size;
   } else {
     scalar_ = &value;
   }
@@ -186,29 +346,49 @@ ValueReader::ValueReader(const Value& value) {
 
 Node ValueReader::Next() {
   if (scalar_ == nullptr) return ReadNode(&position_);
+  const Value& value = *std::exchange(scalar_, nullptr);
   Node node;
-  node.kind = scalar_->kind_;
+  node.kind = value.kind_;
   switch (node.kind) {
-    case Kind::kBool: node.bool_value = scalar_->u_.bool_; break;
-    case Kind::kInt: node.int_value = scalar_->u_.int_; break;
-    case Kind::kFloat: node.real = scalar_->u_.float_; break;
-    default: break;
+    case Kind::kNone: break;
+    case Kind::kBool: node.bool_value = value.u_.bool_; break;
+    case Kind::kInt: node.int_value = value.u_.int_; break;
+    case Kind::kFloat: node.real = value.u_.float_; break;
+    case Kind::kBuffer:
+    case Kind::kChannel: node.shared = value.u_.shared_; break;
+    default: node.bytes = std::string_view(value.u_.block_->text(node.kind), value.u_.block_->size); break;
   }
-  scalar_ = nullptr;
   return node;
+}
+
+ValueConsumer::ValueConsumer(Value&& value)
+    : value_(value), only_owner_(value.has_block() && IsOnlyOwner(value.u_.block_)), reader_(value) {}
+
+char* ValueConsumer::ReleaseText(const Node& node) {
+  if (reader_.position_ == nullptr) return value_.ReleaseText();
+  char* const start = reader_.position_ - 1 - sizeof(Block*);
+  // Only that text is apart whose bytes are not right before the next node.
+  if (!only_owner_ || node.bytes.data() + node.bytes.size() == reader_.position_) return nullptr;
+  auto* block = Load<Block*>(start + 1);
+  if (!IsOnlyOwner(block)) return nullptr;
+  std::memset(start + 1, 0, sizeof(Block*));
+  return reinterpret_cast<char*>(block);
 }
 
 // ---- ValueBuilder -------------------------------------------------------------------------------------------------
 
-ValueBuilder::~ValueBuilder() { std::free(block_); }
+ValueBuilder::~ValueBuilder() {
+  if (refers_) ReleaseNodes(block_->nodes(), block_->nodes() + size_);
+  std::free(block_);
+}
 
 char* ValueBuilder::Grow(size_t bytes) {
   if (size_ + bytes > capacity_) {
     capacity_ = std::max<size_t>(size_ + bytes, capacity_ == 0 ? 48 : 2 * capacity_);
-    block_ = static_cast<char*>(std::realloc(block_, kHeader + capacity_));
+    block_ = static_cast<Block*>(std::realloc(static_cast<void*>(block_), sizeof(Block) + capacity_));
     CHECK(block_ != nullptr) << "out of memory";
   }
-  char* at = block_ + kHeader + size_;
+  char* at = block_->nodes() + size_;
   size_ += bytes;
   return at;
 }
@@ -250,9 +430,32 @@ void ValueBuilder::BigInt(std::string_view little_endian) {
 void ValueBuilder::Str(std::string_view utf8) { Text(IsAscii(utf8) ? Kind::kAsciiStr : Kind::kStr, utf8); }
 
 void ValueBuilder::Text(Kind kind, std::string_view text) {
-  uint64_t size = text.size();
-  Put(kind, &size, sizeof(size));
-  if (size != 0) std::memcpy(Grow(size), text.data(), size);
+  if (size_ == 0) {
+    lone_ = Value::Text(kind, text);
+    apart_size_ = text.size();
+  } else if (text.size() >= kApartBytes) {
+    Block* block = NewText(kind, text.size());
+    std::memcpy(block->text(kind), text.data(), text.size());
+    Put(static_cast<Kind>(static_cast<uint8_t>(kind) | kApart), &block, sizeof(block));
+    refers_ = true;
+    apart_size_ += text.size();
+  } else {
+    uint64_t size = text.size();
+    Put(kind, &size, sizeof(size));
+    if (size != 0) std::memcpy(Grow(size), text.data(), size);
+  }
+}
+
+void ValueBuilder::Buffer(Ref<Shared> view) {
+  Shared* shared = view.release();
+  Put(Kind::kBuffer, &shared, sizeof(shared));
+  refers_ = true;
+}
+
+void ValueBuilder::Channel(Ref<Shared> channel) {
+  Shared* shared = channel.release();
+  Put(Kind::kChannel, &shared, sizeof(shared));
+  refers_ = true;
 }
 
 void ValueBuilder::Begin(Kind kind, size_t count) {
@@ -261,8 +464,11 @@ void ValueBuilder::Begin(Kind kind, size_t count) {
 }
 
 Value ValueBuilder::Finish() && {
-  CHECK(size_ != 0) << "no value was written";
-  const char* position = block_ + kHeader;
+  if (size_ == 0) {
+    CHECK(lone_.kind() != Kind::kNone) << "no value was written";
+    return std::move(lone_);
+  }
+  char* position = block_->nodes();
   Node first = ReadNode(&position);
   Value value;
   switch (first.kind) {
@@ -270,15 +476,20 @@ Value ValueBuilder::Finish() && {
     case Kind::kBool: return Value::Bool(first.bool_value);
     case Kind::kInt: return Value::Int(first.int_value);
     case Kind::kFloat: return Value::Float(first.real);
+    case Kind::kBuffer:
+    case Kind::kChannel:
+      refers_ = false;  // it goes to the Value
+      return Value::Referring(first.kind, Ref<Shared>::Adopt(first.shared));
     default: break;
   }
-  uint64_t size = size_;
-  std::memcpy(block_, &size, kHeader);
   // What doubling left over goes back when it is worth a realloc.
-  if (capacity_ - size_ > 4096) block_ = static_cast<char*>(std::realloc(block_, kHeader + size_));
+  if (capacity_ - size_ > 4096) {
+    block_ = static_cast<Block*>(std::realloc(static_cast<void*>(block_), sizeof(Block) + size_));
+  }
+  value.u_.block_ = new (std::exchange(block_, nullptr)) Block{.size = size_, .refs = 1, .refers = refers_};
   value.kind_ = first.kind;
-  value.u_.block_ = std::exchange(block_, nullptr);
-  size_ = capacity_ = 0;
+  size_ = capacity_ = apart_size_ = 0;
+  refers_ = false;
   return value;
 }
 

@@ -4,8 +4,9 @@
 // (daemon/value_proto), and whatever carries Values between threads.
 //
 // A Value is 16 bytes. None, bool, float and ints of 64 bits lie inside; everything else is one block of memory that
-// is written once, front to back, by a ValueBuilder and moved by pointer from then on. The block is a sequence of
-// nodes in pre-order: a container is followed by its elements. ValueReader walks it.
+// is written once by a ValueBuilder, counted, and immutable from then on: Share() is O(1). The block is a sequence of
+// nodes in pre-order: a container is followed by its elements. ValueReader walks it. Buffers and channels are not
+// contained, a Value holds a reference (shared.h) to them.
 //
 //   ValueBuilder builder;
 //   builder.Begin(Kind::kTuple, 2);
@@ -13,18 +14,19 @@
 //   builder.Str("seven");
 //   Value value = std::move(builder).Finish();   // (7, "seven")
 //
-// Thread safety: a Value may be read by many threads at once; moving and destroying need exclusive access.
+// Thread safety: a Value may be read and shared by many threads at once; moving and destroying need exclusive access.
+// Two Values that share a block are apart in this.
 #ifndef INTERPD_CHANNELS_VALUE_H_
 #define INTERPD_CHANNELS_VALUE_H_
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "channels/packed.h"
+#include "channels/shared.h"
 
 namespace interpd::channels {
 
@@ -41,7 +43,13 @@ enum class Kind : uint8_t {
   kAsciiStr,      // characters below 128
   kStr,           // valid UTF-8
   kSurrogateStr,  // UTF-8 in which lone surrogates stand as three bytes each ("surrogatepass")
+  kUcs1Str,       // as CPython has it in memory: characters below 256, 65536, any; lone surrogates as they are. The
+  kUcs2Str,       //   narrowest that will do, and not ASCII alone. AppendUtf8 makes one of the three above of it
+  kUcs4Str,
   kBytes,
+  kPickle,   // what pickle.dumps has written; Python sees the object
+  kBuffer,   // memory that is shared, not copied: a memoryview, or the buffer itself
+  kChannel,  // a channel (channel.h)
   kTuple,
   kList,
   kSet,
@@ -50,21 +58,36 @@ enum class Kind : uint8_t {
 };
 
 constexpr bool IsContainer(Kind kind) { return kind >= Kind::kTuple; }
-constexpr bool IsText(Kind kind) { return kind >= Kind::kAsciiStr && kind <= Kind::kSurrogateStr; }
+constexpr bool IsText(Kind kind) { return kind >= Kind::kAsciiStr && kind <= Kind::kUcs4Str; }
+constexpr bool IsUcs(Kind kind) { return kind >= Kind::kUcs1Str && kind <= Kind::kUcs4Str; }
+// Bytes a character; of UTF-8, the least.
+constexpr size_t CharacterSize(Kind kind) { return kind == Kind::kUcs4Str ? 4 : kind == Kind::kUcs2Str ? 2 : 1; }
+// What is a run of bytes inside the Value.
+constexpr bool HasBytes(Kind kind) {
+  return kind == Kind::kBigInt || (kind >= Kind::kAsciiStr && kind <= Kind::kPickle);
+}
 
 // The Python type's name: "int" for kBigInt, "str" for every kind of text.
 std::string_view TypeName(Kind kind);
 
-// One step of a ValueReader. Which fields mean something depends on `kind`.
+// One step of a ValueReader. Which fields mean something depends on `kind`. Views live as long as the Value.
 struct Node {
   Kind kind = Kind::kNone;
   bool bool_value = false;
   int64_t int_value = 0;
-  double real = 0;         // kFloat, kComplex
-  double imag = 0;         // kComplex
-  std::string_view bytes;  // kBigInt, text, kBytes; lives as long as the Value
-  size_t count = 0;        // containers: how many nodes follow as elements; a dict's keys and values count apart
+  double real = 0;           // kFloat, kComplex
+  double imag = 0;           // kComplex
+  std::string_view bytes;    // HasBytes
+  size_t count = 0;          // containers: how many nodes follow as elements; a dict's keys and values count apart
+  Shared* shared = nullptr;  // kBuffer: a BufferView (buffer.h); kChannel: a Channel (channel.h)
 };
+
+// Appends the text of a node of a UCS kind as UTF-8. Returns what that is then: kStr, or kSurrogateStr.
+Kind AppendUtf8(const Node& node, std::string* out);
+
+namespace internal {
+struct Block;
+}
 
 class Value;
 
@@ -79,9 +102,11 @@ class ValueReader {
   Node Next();
 
  private:
-  const Value* scalar_ = nullptr;  // a Value without a block that was not read yet
-  const char* position_ = nullptr;
-  const char* end_ = nullptr;
+  friend class ValueConsumer;
+
+  const Value* scalar_ = nullptr;  // a Value that is one node outside of a sequence, and was not read yet
+  char* position_ = nullptr;
+  char* end_ = nullptr;
 };
 
 // Move-only; a moved-from Value is None.
@@ -89,19 +114,41 @@ class Value {
  public:
   Value() = default;  // None
   static Value Bool(bool value);
-  static Value Int(int64_t value);
+  static Value Int(int64_t value) {
+    Value result;
+    result.u_.int_ = value;
+    result.kind_ = Kind::kInt;
+    return result;
+  }
   static Value Float(double value);
   static Value Str(std::string_view utf8);  // requires valid UTF-8
-  static Value Bytes(std::string_view bytes);
+  static Value Bytes(std::string_view bytes) { return Text(Kind::kBytes, bytes); }
+  // Requires HasBytes(kind) and that `text` is of that kind; a kBigInt of the shortest form.
+  static Value Text(Kind kind, std::string_view text);
+  // The same, to be filled: `*space` gets the place for `size` bytes, which must be written before anything else.
+  static Value TextSpace(Kind kind, size_t size, char** space);
+  static Value Buffer(Ref<Shared> view) { return Referring(Kind::kBuffer, std::move(view)); }
+  static Value Channel(Ref<Shared> channel) { return Referring(Kind::kChannel, std::move(channel)); }
 
-  Value(Value&& other) noexcept { *this = std::move(other); }
-  Value& operator=(Value&& other) noexcept;
-  ~Value() { Reset(); }
+  Value(Value&& other) noexcept : u_(other.u_), kind_(std::exchange(other.kind_, Kind::kNone)) {}
+  Value& operator=(Value&& other) noexcept {
+    if (this != &other) {
+      if (owns()) Drop();
+      u_ = other.u_;
+      kind_ = std::exchange(other.kind_, Kind::kNone);
+    }
+    return *this;
+  }
+  ~Value() {
+    if (owns()) Drop();
+  }
 
   Kind kind() const { return kind_; }
+  // kInt alone.
+  int64_t int_value() const { return u_.int_; }
 
-  // Bytes of memory it holds, itself included.
-  size_t memory() const { return sizeof(Value) + (block_owned() ? block_size() : 0); }
+  // Bytes of memory it holds, itself included; of buffers and channels the reference alone.
+  size_t memory() const;
 
   // What packed.h wants of things that lie in rings.
   Packed Pack() const { return {static_cast<uint64_t>(u_.int_), static_cast<uint8_t>(kind_)}; }
@@ -113,31 +160,63 @@ class Value {
     return value;
   }
 
-  // A copy with a block of its own.
-  Value Clone() const;
+  // The same value; a block is shared, not copied. O(1).
+  Value Share() const;
+
+  // For receivers that build an object in place. A Value that is nothing but a run of bytes (HasBytes) lies in a
+  // block from malloc with room in front of the bytes, for the object's header, and a NUL character behind them. If
+  // nobody shares it, gives that block away: it is the caller's to free, its bytes begin at TextOffset(kind), and this
+  // Value is None. Else null, and nothing has changed.
+  char* ReleaseText();
+  static constexpr size_t TextOffset(Kind kind) { return kind == Kind::kBytes ? 32 : IsUcs(kind) ? 56 : 40; }
 
   // Equal node by node: types count (1 is not True, 1 is not 1.0), NaN equals NaN, the order of a set counts, and
-  // inside containers 0.0 is not -0.0.
+  // inside containers 0.0 is not -0.0. Buffers and channels are equal to themselves.
   friend bool operator==(const Value& a, const Value& b);
 
  private:
   friend class ValueBuilder;
   friend class ValueReader;
+  friend class ValueConsumer;
 
-  bool block_owned() const { return kind_ >= Kind::kBigInt && kind_ != Kind::kFloat; }
-  size_t block_size() const;
-  void Reset();
+  static Value Referring(Kind kind, Ref<Shared> shared) {
+    Value result;
+    result.u_.shared_ = shared.release();
+    result.kind_ = kind;
+    return result;
+  }
+  bool owns() const { return kind_ >= Kind::kBigInt && kind_ != Kind::kFloat; }
+  bool has_block() const { return owns() && kind_ != Kind::kBuffer && kind_ != Kind::kChannel; }
+  void Drop();
 
-  // A block is its size in 8 bytes, then the nodes.
   union {
     bool bool_;
     int64_t int_;
     double float_;
-    char* block_;
+    internal::Block* block_;
+    Shared* shared_;
   } u_ = {.int_ = 0};
   Kind kind_ = Kind::kNone;
 };
 static_assert(sizeof(Value) == 16);
+
+// A reader that may take long texts out of the Value it reads, as Value::ReleaseText does. Must not outlive the Value.
+class ValueConsumer {
+ public:
+  explicit ValueConsumer(Value&& value);
+
+  bool done() const { return reader_.done(); }
+  Node Next() { return reader_.Next(); }
+
+  // The block of the text that Next has just returned, if it lies in one of its own that nobody shares; else null.
+  // After that, the text must not be read a second time.
+  char* ReleaseText(const Node& node);
+
+ private:
+  Value& value_;
+  const bool only_owner_;
+  ValueReader reader_;
+};
 
 // Writes one Value front to back. Each call adds one node; after Begin(kind, count) exactly `count` nodes (with what
 // is below them) must follow. Codecs keep to that.
@@ -157,14 +236,16 @@ class ValueBuilder {
   void Complex(double real, double imag);
   // Valid UTF-8; finds out whether it is ASCII.
   void Str(std::string_view utf8);
-  // Requires kind to be one of the text kinds or kBytes, and the text to be of that kind.
+  // As for Value::Text.
   void Text(Kind kind, std::string_view text);
   void Bytes(std::string_view bytes) { Text(Kind::kBytes, bytes); }
+  void Buffer(Ref<Shared> view);
+  void Channel(Ref<Shared> channel);
   // A container whose `count` element nodes follow (for kDict: two for each entry).
   void Begin(Kind kind, size_t count);
 
   // Bytes written so far: what codecs hold against a limit.
-  size_t size() const { return size_; }
+  size_t size() const { return size_ + apart_size_; }
 
   // Requires: exactly one value was written.
   Value Finish() &&;
@@ -173,9 +254,12 @@ class ValueBuilder {
   char* Grow(size_t bytes);
   void Put(Kind kind, const void* payload, size_t size);
 
-  char* block_ = nullptr;
+  internal::Block* block_ = nullptr;
   size_t size_ = 0;
   size_t capacity_ = 0;
+  size_t apart_size_ = 0;  // bytes of texts in blocks of their own
+  bool refers_ = false;    // nodes own something: such a block, or a reference to a Shared
+  Value lone_;             // the whole value, when it is one run of bytes
 };
 
 }  // namespace interpd::channels

@@ -138,6 +138,11 @@ std::string KeyStep(const Node& key, size_t entry) {
   if (key.kind == Kind::kAsciiStr || key.kind == Kind::kStr) {
     return absl::StrCat("['", absl::Utf8SafeCHexEscape(Abridge(key.bytes, 64)), "']");
   }
+  if (channels::IsUcs(key.kind)) {
+    std::string text;
+    channels::AppendUtf8(key, &text);
+    return absl::StrCat("['", absl::Utf8SafeCHexEscape(Abridge(text, 64)), "']");
+  }
   if (key.kind == Kind::kInt) return absl::StrCat("[", key.int_value, "]");
   return absl::StrCat(".values()[", entry, "]");
 }
@@ -167,7 +172,24 @@ Outcome Encode(const Node& node, int depth, ValueReader& reader, v1::Value* out)
     case Kind::kAsciiStr:
     case Kind::kStr: out->set_str(node.bytes.data(), node.bytes.size()); return std::nullopt;
     case Kind::kSurrogateStr: out->set_surrogate_str(node.bytes.data(), node.bytes.size()); return std::nullopt;
+    case Kind::kUcs1Str:
+    case Kind::kUcs2Str:
+    case Kind::kUcs4Str: {
+      std::string text;
+      if (channels::AppendUtf8(node, &text) == Kind::kStr) {
+        out->set_str(std::move(text));
+      } else {
+        out->set_surrogate_str(std::move(text));
+      }
+      return std::nullopt;
+    }
     case Kind::kBytes: out->set_bytes(node.bytes.data(), node.bytes.size()); return std::nullopt;
+    case Kind::kPickle:
+    case Kind::kBuffer:
+    case Kind::kChannel: {
+      std::string_view type = channels::TypeName(node.kind);
+      return Problem{"", absl::StrCat("a ", type, " passes between interpreters only"), std::string(type)};
+    }
     default: break;
   }
   if (depth >= kMaxWireDepth) {

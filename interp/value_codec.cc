@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "channels/error.h"
+#include "interp/adopted_text.h"
 
 namespace interpd::interp {
 namespace {
@@ -15,7 +16,7 @@ using channels::Kind;
 using channels::Node;
 using channels::Value;
 using channels::ValueBuilder;
-using channels::ValueReader;
+using channels::ValueConsumer;
 
 // ---- PyObject -> Value --------------------------------------------------------------------------------------------
 
@@ -86,6 +87,13 @@ class Encoder {
       builder_.Text(Kind::kAsciiStr, {reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(object)),
                                       static_cast<size_t>(PyUnicode_GET_LENGTH(object))});
       return true;
+    }
+    if (limits_.native_text && PyUnicode_IS_COMPACT(object)) {
+      const int width = PyUnicode_KIND(object);
+      const size_t size = static_cast<size_t>(PyUnicode_GET_LENGTH(object)) * static_cast<size_t>(width);
+      if (!Fits(object, size)) return false;
+      const Kind kind = width == 1 ? Kind::kUcs1Str : width == 2 ? Kind::kUcs2Str : Kind::kUcs4Str;
+      return builder_.Text(kind, {static_cast<const char*>(PyUnicode_DATA(object)), size}), true;
     }
     // Not PyUnicode_AsUTF8AndSize: it would leave a second copy in the object for as long as it lives.
     Kind kind = Kind::kStr;
@@ -173,9 +181,21 @@ class Encoder {
 
 // ---- Value -> PyObject --------------------------------------------------------------------------------------------
 
-PyRef DecodeNode(ValueReader& reader);
+PyRef DecodeNode(ValueConsumer& reader);
 
-PyRef DecodeSequence(ValueReader& reader, const Node& node) {
+// Characters that are in the narrowest form that will do.
+PyRef DecodeUcs(const Node& node) {
+  const size_t width = channels::CharacterSize(node.kind);
+  if (width == 1 && node.bytes.size() == 1) {
+    return PyRef::Steal(PyUnicode_FromOrdinal(static_cast<unsigned char>(node.bytes[0])));
+  }
+  const Py_UCS4 largest = width == 1 ? 0xff : width == 2 ? 0xffff : 0x10ffff;
+  PyRef text = PyRef::Steal(PyUnicode_New(static_cast<Py_ssize_t>(node.bytes.size() / width), largest));
+  if (text) std::memcpy(PyUnicode_DATA(text.get()), node.bytes.data(), node.bytes.size());
+  return text;
+}
+
+PyRef DecodeSequence(ValueConsumer& reader, const Node& node) {
   const bool is_tuple = node.kind == Kind::kTuple;
   Py_ssize_t size = static_cast<Py_ssize_t>(node.count);
   PyRef sequence = PyRef::Steal(is_tuple ? PyTuple_New(size) : PyList_New(size));
@@ -192,7 +212,7 @@ PyRef DecodeSequence(ValueReader& reader, const Node& node) {
   return sequence;
 }
 
-PyRef DecodeSet(ValueReader& reader, const Node& node) {
+PyRef DecodeSet(ValueConsumer& reader, const Node& node) {
   PyRef set = PyRef::Steal(node.kind == Kind::kSet ? PySet_New(nullptr) : PyFrozenSet_New(nullptr));
   if (!set) return {};
   for (size_t i = 0; i < node.count; ++i) {
@@ -203,7 +223,7 @@ PyRef DecodeSet(ValueReader& reader, const Node& node) {
   return set;
 }
 
-PyRef DecodeDict(ValueReader& reader, const Node& node) {
+PyRef DecodeDict(ValueConsumer& reader, const Node& node) {
   PyRef dict = PyRef::Steal(PyDict_New());
   if (!dict) return {};
   for (size_t i = 0; i < node.count; i += 2) {
@@ -215,8 +235,12 @@ PyRef DecodeDict(ValueReader& reader, const Node& node) {
   return dict;
 }
 
-PyRef DecodeNode(ValueReader& reader) {
+PyRef DecodeNode(ValueConsumer& reader) {
   const Node node = reader.Next();
+  // One character or none: CPython has those objects already.
+  if (IsAdoptable(node.kind) && node.bytes.size() > channels::CharacterSize(node.kind)) {
+    if (char* block = reader.ReleaseText(node)) return AdoptText(node.kind, block, node.bytes.size());
+  }
   const char* bytes = node.bytes.data();
   const Py_ssize_t size = static_cast<Py_ssize_t>(node.bytes.size());
   switch (node.kind) {
@@ -228,12 +252,19 @@ PyRef DecodeNode(ValueReader& reader) {
     case Kind::kFloat: return PyRef::Steal(PyFloat_FromDouble(node.real));
     case Kind::kComplex: return PyRef::Steal(PyComplex_FromDoubles(node.real, node.imag));
     case Kind::kAsciiStr: {
+      if (size == 1) return PyRef::Steal(PyUnicode_FromOrdinal(*bytes));
       PyRef text = PyRef::Steal(PyUnicode_New(size, 127));
       if (text && size != 0) std::memcpy(PyUnicode_1BYTE_DATA(text.get()), bytes, node.bytes.size());
       return text;
     }
     case Kind::kStr: return PyRef::Steal(PyUnicode_DecodeUTF8(bytes, size, "strict"));
     case Kind::kSurrogateStr: return PyRef::Steal(PyUnicode_DecodeUTF8(bytes, size, "surrogatepass"));
+    case Kind::kUcs1Str:
+    case Kind::kUcs2Str:
+    case Kind::kUcs4Str: return DecodeUcs(node);
+    case Kind::kPickle:
+    case Kind::kBuffer:
+    case Kind::kChannel: break;
     case Kind::kBytes: return PyRef::Steal(PyBytes_FromStringAndSize(bytes, size));
     case Kind::kTuple:
     case Kind::kList: return DecodeSequence(reader, node);
@@ -249,8 +280,8 @@ PyRef DecodeNode(ValueReader& reader) {
 
 absl::StatusOr<Value> Encode(PyObject* object, const EncodeLimits& limits) { return Encoder(limits).Run(object); }
 
-PyRef Decode(const Value& value) {
-  ValueReader reader(value);
+PyRef Decode(Value&& value) {
+  ValueConsumer reader(std::move(value));
   return DecodeNode(reader);
 }
 

@@ -20,15 +20,20 @@ namespace interpd::interp {
 struct EncodeLimits {
   size_t max_bytes = size_t{64} << 20;
   int max_depth = channels::kMaxValueDepth;
+  // Whether str may travel as it lies in memory (Kind::kUcs1Str and so on), or else as UTF-8: for Values that other
+  // interpreters will read, and not clients.
+  bool native_text = false;
 };
 
 // A copy of `object` that no interpreter owns. Errors: VALUE_NOT_SHAREABLE, with metadata path ("[3]['owner']", empty
 // for the object itself) and type: a foreign type, a cycle, too deep, too large, or not enough memory.
 absl::StatusOr<channels::Value> Encode(PyObject* object, const EncodeLimits& limits);
 
-// The value as a new object of the current interpreter. Null with a Python exception set when memory is short or a
-// set or dict has an unhashable element.
-PyRef Decode(const channels::Value& value);
+// The value as a new object of the current interpreter. If nobody shares the Value, its long texts, and one that is the
+// whole Value, become objects where they are, without a copy. Null with a Python exception set when memory is short or
+// a set or dict has an unhashable element.
+PyRef Decode(channels::Value&& value);
+inline PyRef Decode(const channels::Value& value) { return Decode(value.Share()); }
 
 }  // namespace interpd::interp
 

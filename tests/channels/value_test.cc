@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <limits>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace interpd::channels {
@@ -62,6 +64,21 @@ TEST(ValueTest, TextKinds) {
   EXPECT_EQ(Value::Str("\xc3\xa9 and then plain").kind(), Kind::kStr);
 }
 
+TEST(ValueTest, UcsTextAsUtf8) {
+  auto utf8 = [](Kind kind, const auto& text) {
+    Value value = Value::Text(kind, {reinterpret_cast<const char*>(text), sizeof(text) - CharacterSize(kind)});
+    std::string result;
+    Kind result_kind = AppendUtf8(ValueReader(value).Next(), &result);
+    return std::pair(result_kind, result);
+  };
+  EXPECT_EQ(utf8(Kind::kUcs1Str, "a\xe9"), std::pair(Kind::kStr, std::string("a\xc3\xa9")));
+  EXPECT_EQ(utf8(Kind::kUcs2Str, u"a\u00e9\u20ac"), std::pair(Kind::kStr, std::string("a\xc3\xa9\xe2\x82\xac")));
+  EXPECT_EQ(utf8(Kind::kUcs4Str, U"\u20ac\U0001f40d"),
+            std::pair(Kind::kStr, std::string("\xe2\x82\xac\xf0\x9f\x90\x8d")));
+  constexpr char16_t kLone[] = {0xd800, 'x', 0};
+  EXPECT_EQ(utf8(Kind::kUcs2Str, kLone), std::pair(Kind::kSurrogateStr, std::string("\xed\xa0\x80x")));
+}
+
 TEST(ValueTest, BigIntsAreAsShortAsTheyCanBe) {
   auto big = [](std::string_view bytes) {
     ValueBuilder builder;
@@ -79,9 +96,9 @@ TEST(ValueTest, BigIntsAreAsShortAsTheyCanBe) {
   EXPECT_EQ(big(""), Value::Int(0));
 }
 
-TEST(ValueTest, MoveAndClone) {
+TEST(ValueTest, MoveAndShare) {
   Value one = Value::Str("text");
-  Value copy = one.Clone();
+  Value copy = one.Share();
   Value other = std::move(one);
   EXPECT_EQ(one.kind(), Kind::kNone);  // NOLINT(bugprone-use-after-move): that is what is promised
   EXPECT_EQ(other, copy);
@@ -111,9 +128,139 @@ TEST(ValueTest, ManyNodes) {
   EXPECT_LT(value.memory(), 9u * kCount + 5000);
 }
 
+// ---- what a Value refers to ---------------------------------------------------------------------------------------
+
+class Thing : public Shared {};
+
+TEST(ValueTest, ReferencesAreCountedHoweverAValueEnds) {
+  const int64_t before = Shared::live_count();
+  Ref<Thing> thing = MakeRef<Thing>();
+  {
+    Value lone = Value::Channel(thing);
+    EXPECT_EQ(lone.memory(), sizeof(Value));
+    EXPECT_EQ(ValueReader(lone).Next().shared, thing.get());
+    Value shared = lone.Share();
+    EXPECT_EQ(lone, shared);
+    EXPECT_NE(lone, Value::Channel(MakeRef<Thing>()));
+    EXPECT_NE(lone, Value::Buffer(thing));
+    ValueBuilder builder;
+    builder.Begin(Kind::kDict, 4);
+    builder.Str("a");
+    builder.Channel(thing);
+    builder.Str("b");
+    builder.Begin(Kind::kList, 1);
+    builder.Buffer(thing);
+    Value nested = std::move(builder).Finish();
+    Value again = nested.Share();
+    nested = Value();
+    EXPECT_FALSE(thing->IsOnlyOwner());
+    ValueBuilder unfinished;
+    unfinished.Begin(Kind::kList, 2);
+    unfinished.Channel(thing);
+    ValueBuilder scalar;
+    scalar.Channel(thing);
+    EXPECT_EQ(std::move(scalar).Finish(), lone);
+  }
+  EXPECT_TRUE(thing->IsOnlyOwner());
+  thing = nullptr;
+  EXPECT_EQ(Shared::live_count(), before);
+}
+
+// Bytes of a tuple ("short", LONG, LONG, 5).
+Value WithLongTexts(std::string_view text) {
+  ValueBuilder builder;
+  builder.Begin(Kind::kTuple, 4);
+  builder.Str("short");
+  builder.Bytes(text);
+  builder.Text(Kind::kAsciiStr, text);
+  builder.Int(5);
+  return std::move(builder).Finish();
+}
+
+TEST(ValueTest, LongTextsLieApart) {
+  const std::string text(100'000, 'x');
+  Value value = WithLongTexts(text);
+  EXPECT_EQ(value, WithLongTexts(text));
+  EXPECT_NE(value, WithLongTexts(text + "y"));
+  EXPECT_GT(value.memory(), 2 * text.size());
+  Value shared = value.Share();
+  for (const Value* each : {&value, &shared}) {
+    ValueReader reader(*each);
+    EXPECT_EQ(reader.Next().count, 4u);
+    EXPECT_EQ(reader.Next().bytes, "short");
+    Node bytes = reader.Next();
+    EXPECT_EQ(bytes.kind, Kind::kBytes);
+    EXPECT_EQ(bytes.bytes, text);
+    EXPECT_EQ(reader.Next().bytes, text);
+    EXPECT_EQ(reader.Next().int_value, 5);
+    EXPECT_TRUE(reader.done());
+  }
+}
+
+TEST(ValueTest, TheOnlyOwnerTakesTextsOut) {
+  Value bytes = Value::Bytes("some bytes");
+  Value shared = bytes.Share();
+  EXPECT_EQ(bytes.ReleaseText(), nullptr);
+  shared = Value();
+  char* memory = bytes.ReleaseText();
+  ASSERT_NE(memory, nullptr);
+  EXPECT_EQ(bytes.kind(), Kind::kNone);
+  EXPECT_STREQ(memory + Value::TextOffset(Kind::kBytes), "some bytes");
+  std::free(memory);
+  EXPECT_EQ(Value::Int(1).ReleaseText(), nullptr);
+
+  const std::string text(100'000, 'x');
+  Value value = WithLongTexts(text);
+  {
+    ValueConsumer consumer(std::move(value));
+    consumer.Next();
+    EXPECT_EQ(consumer.ReleaseText(consumer.Next()), nullptr);  // short: not apart
+    char* taken = consumer.ReleaseText(consumer.Next());
+    ASSERT_NE(taken, nullptr);
+    EXPECT_EQ(taken + Value::TextOffset(Kind::kBytes), text);
+    std::free(taken);
+    EXPECT_EQ(consumer.Next().bytes, text);  // not taken: the Value frees it
+    EXPECT_EQ(consumer.Next().int_value, 5);
+    EXPECT_TRUE(consumer.done());
+  }
+  value = WithLongTexts(text);
+  Value other = value.Share();
+  ValueConsumer consumer(std::move(value));
+  consumer.Next();
+  consumer.Next();
+  EXPECT_EQ(consumer.ReleaseText(consumer.Next()), nullptr);  // shared
+  EXPECT_EQ(other, WithLongTexts(text));
+}
+
+TEST(ValueTest, SharedAndDroppedByManyThreads) {
+  Ref<Thing> thing = MakeRef<Thing>();
+  for (int round = 0; round < 200; ++round) {
+    ValueBuilder builder;
+    builder.Begin(Kind::kTuple, 2);
+    builder.Channel(thing);
+    builder.Bytes(std::string(5000, 'b'));
+    Value value = std::move(builder).Finish();
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; ++i) {
+      threads.emplace_back([mine = value.Share()] {
+        for (int j = 0; j < 50; ++j) {
+          Value copy = mine.Share();
+          ASSERT_EQ(ValueReader(copy).Next().count, 2u);
+        }
+      });
+    }
+    value = Value();
+    for (std::thread& thread : threads) thread.join();
+    threads.clear();
+    ASSERT_TRUE(thing->IsOnlyOwner());
+  }
+}
+
 TEST(ValueTest, AnUnfinishedBuilderGivesItsMemoryBack) {
   // Seen by the leak checker of the ASan run.
   ValueBuilder builder;
+  builder.Begin(Kind::kTuple, 3);
+  builder.Str(std::string(1000, 'x'));
   builder.Str(std::string(10000, 'x'));
 }
 

@@ -77,13 +77,13 @@ TEST(CallTest, ValuesComeBackAsTheyWent) {
   all.Str("member");
   all.Begin(Kind::kTuple, 0);
   Value args = std::move(all).Finish();
-  absl::StatusOr<interp::CallResult> result = interpreter.Call("same", args.Clone());
+  absl::StatusOr<interp::CallResult> result = interpreter.Call("same", args.Share());
   ASSERT_TRUE(result.ok()) << result.status();
   ASSERT_EQ(result->exception, nullptr) << result->exception->formatted;
   ValueBuilder wrapped;
   wrapped.Begin(Kind::kTuple, 1);
   interpreter.Exec("def wrap(x): return (x,)");
-  EXPECT_EQ(interpreter.Call("wrap", args.Clone())->value, args);
+  EXPECT_EQ(interpreter.Call("wrap", args.Share())->value, args);
 }
 
 TEST(CallTest, HugeStrings) {
