@@ -35,8 +35,9 @@
 //     and the others remain counted. Each surplus costs one needless system call, once.
 //  2. The epoch changes when and only when somebody is released. So who finds its key as the epoch was not released.
 //     (2^32 releases between a waiter's look at the epoch and its sleep would be missed.)
-// A poster that stops between counting and waking leaves one waiter asleep until it goes on; nobody who does not sleep
-// waits for it.
+// A poster that stops between counting and waking leaves a waiter asleep whom the word does not count any more. Who was
+// released and has taken an item, and sees that more are there, calls PassOn: it wakes also such a one. So a stopped
+// poster keeps nobody asleep while others' items lie there.
 //
 // Without waiters a notification costs a fence and a load; of many notifications before the waiters are on their feet,
 // one for each waiter makes a system call. Thread safety: all methods, any thread. It must outlive the notifications.
@@ -152,6 +153,16 @@ class BasicEventCount {
       // release: pairs with the acquire in Released.
     } while (
         !word_.compare_exchange_weak(word, word + kOneUpper - 1, std::memory_order_release, std::memory_order_relaxed));
+    Futex<Atom>::Wake(&word_, 1);
+  }
+
+  // NotifyOne by a waiter that was released, for what it leaves; see above. A system call, whoever waits.
+  void PassOn() {
+    uint64_t word = Look(Published::kAnyhow);
+    // release: as in NotifyOne. With no waiter counted there is nobody to release but those who are released already.
+    while (LowerHalf(word) != 0 && !word_.compare_exchange_weak(word, word + kOneUpper - 1, std::memory_order_release,
+                                                                std::memory_order_relaxed)) {
+    }
     Futex<Atom>::Wake(&word_, 1);
   }
 

@@ -4,19 +4,20 @@
 //
 // Guarantee: linearizable, "full" and "empty" included. Lock-free in the formal sense: a thread that stops anywhere
 // inside a call stops nobody else, and keeps no room for itself. Not wait-free: a call that loses every race to others
-// may try for long. Capacity: any power of two from 1 to 2^24.
+// may try for long. Capacity: any from 1 to 2^24, and just that.
 //
 // The idea is that of C. Shann, T. Huang and C. Chen ("A practical nonblocking queue algorithm using compare-and-swap",
 // ICPADS 2000): an item and its turn lie in one cell and change by one compare-and-swap, so that no cell is ever half
 // filled; and the positions of head and tail are hints that whoever passes brings up to date. docs/adr/0007-ring.md
 // tells what else was measured.
 //
-// Tickets number the pushes, and the pops, from 0. Ticket t means cell t mod n, in its lap t / n. A cell is
-// { turn : 56, tag : 8, body : 64 }, tag and body being the item. turn 2L: free, for the push of lap L. turn 2L+1:
-// holds the item of lap L, for the pop of lap L.
+// Tickets number the pushes, and the pops, from 0. There are m cells, the capacity n rounded up to a power of two;
+// ticket t means cell t mod m, in its lap t / m. A cell is { closed : 1, turn : 55, tag : 8, body : 64 }, tag and body
+// being the item. turn 2L: free, for the push of lap L. turn 2L+1: holds the item of lap L, for the pop of lap L.
+// closed: the ticket whose push comes next in this cell will never be taken.
 //
 // Invariants:
-//  1. A cell's turn only grows, by one: 2L -> 2L+1 by the push that takes ticket L*n + cell, 2L+1 -> 2L+2 by the pop
+//  1. A cell's turn only grows, by one: 2L -> 2L+1 by the push that takes ticket L*m + cell, 2L+1 -> 2L+2 by the pop
 //  that
 //     takes it. So no state of a cell comes again, and a compare-and-swap that succeeds has seen all that it is based
 //     on.
@@ -26,12 +27,18 @@
 //  3. tail_ <= number of pushes, head_ <= number of pops, and both only grow. A call brings its own up to date before
 //  it
 //     returns; so each lags by no more than what calls under way have taken.
-//  4. A cell at turn 2L-1 (still holding the item before) for ticket t = L*n + cell, when all before t are taken, means
-//     at this very moment: n items are in the queue. A cell at turn 2L for the pop of ticket t, all before taken: none.
-// Linearization points: the compare-and-swap that succeeds; the read of the turn that answers "full" or "empty".
+//  4. When all pushes before ticket t are taken and the pop of t-n is not (its cell's turn is below the one that
+//  follows
+//     that pop), then at this very moment n items are in the queue. If it is, ticket t may be taken, now or later. For
+//     n = m the cell of t-n is that of t. A cell at turn 2L for the pop of ticket t, all before taken: no item.
+//  5. At most one cell ever gets the closed bit, and keeps it: that of the first ticket t that was not taken then. By
+//     2. nobody takes t or a later one. So a push that sees the bit at its ticket fails for good, and a pop that sees
+//     it at its ticket knows that the queue is empty and stays so: no push is under way that could still succeed.
+// Linearization points: the compare-and-swap that succeeds (Close's too); the read of the turn that answers "full",
+// "empty" or "closed".
 // Progress: a step that does not end the loop has seen another call's ticket taken since its last one.
 //
-// Thread safety: TryPush*, TryPop* and SizeGuess by any thread. Memory ordering: what a thread did before it pushed an
+// Thread safety: all methods, any thread. Memory ordering: what a thread did before it pushed an
 // item is visible to who pops it; what it did before it popped one, to who pushes into the cell. A push or pop
 // publishes by a seq_cst operation, and the answers "full" and "empty" come from a seq_cst load of the same word: see
 // Published::kSeqCst in event_count.h.
@@ -61,10 +68,13 @@ class MpmcRing {
 
   static constexpr size_t kMaxCapacity = size_t{1} << 24;
 
-  // Requires: a power of two, 1 to kMaxCapacity.
-  explicit MpmcRing(size_t capacity) : bits_(std::bit_width(capacity) - 1) {
-    CHECK(std::has_single_bit(capacity) && capacity <= kMaxCapacity) << capacity;
-    cells_ = std::make_unique<AtomicPair<Atom>[]>(capacity);  // all zero: free, in lap 0
+  // What a push (pop) would find.
+  enum class State { kReady, kFull, kEmpty, kClosed };
+
+  // Requires: 1 to kMaxCapacity.
+  explicit MpmcRing(size_t capacity) : bits_(std::bit_width(capacity - 1)), spare_((size_t{1} << bits_) - capacity) {
+    CHECK(capacity >= 1 && capacity <= kMaxCapacity) << capacity;
+    cells_ = std::make_unique<AtomicPair<Atom>[]>(cell_count());  // all zero: free, in lap 0
   }
   MpmcRing(const MpmcRing&) = delete;
   MpmcRing& operator=(const MpmcRing&) = delete;
@@ -77,14 +87,14 @@ class MpmcRing {
     }
   }
 
-  // Moves from the item and returns true, or leaves it alone and returns false: the queue was full.
+  // Moves from the item and returns true, or leaves it alone and returns false: the queue was full or closed.
   bool TryPush(T& item) { return TryPushMany(&item, 1) == 1; }
 
   // Moves the oldest item to *item and returns true, or returns false: the queue was empty.
   bool TryPop(T* item) { return TryPopMany(item, 1) == 1; }
 
   // Pushes the first so many of `count` items, each by itself: others' may come to lie between. Returns how many; fewer
-  // than `count` means that the queue was full then.
+  // than `count` means that the queue was full or closed then.
   size_t TryPushMany(T* items, size_t count) {
     // acquire: what this thread sees of the cells below tail_ is no older than their push.
     const uint64_t begin = tail_.load(std::memory_order_acquire);
@@ -96,6 +106,7 @@ class MpmcRing {
       // seq_cst: it may be the answer "full"; see above.
       const uint64_t turn = TurnOf(cell.First(std::memory_order_seq_cst));
       if (turn == free) {
+        if (spare_ != 0 && IsFullFor(ticket)) break;
         const Packed packed = Pack(items[done]);
         if (cell.CompareExchange(FreeCell(free), {((free + 1) << kTagBits) | packed.tag, packed.body})) {
           Forget(items[done]);
@@ -104,6 +115,9 @@ class MpmcRing {
         }
       } else if (turn < free) {
         break;
+      } else if (IsClosed(turn)) {
+        if (WithoutClosed(turn) <= free) break;
+        ticket = Further(ticket, WithoutClosed(turn) - free, tail_);
       } else {
         ticket = Further(ticket, turn - free, tail_);
       }
@@ -124,11 +138,12 @@ class MpmcRing {
       const uint64_t filled = 2 * LapOf(ticket) + 1;
       // seq_cst: it may be the answer "empty". acquire (in seq_cst): the item is visible.
       const uint64_t first = cell.First(std::memory_order_seq_cst);
-      const uint64_t turn = TurnOf(first);
+      const uint64_t turn = WithoutClosed(TurnOf(first));
       if (turn == filled) {
         // relaxed: if it is not the body of that turn, the exchange fails.
         const uint64_t body = cell.Second(std::memory_order_relaxed);
-        if (cell.CompareExchange({first, body}, FreeCell(filled + 1))) {
+        const uint64_t closed = TurnOf(first) & kClosedTurn;
+        if (cell.CompareExchange({first, body}, FreeCell((filled + 1) | closed))) {
           items[done] = Unpack<T>({body, static_cast<uint8_t>(first)});
           ++done;
           ++ticket;
@@ -143,7 +158,58 @@ class MpmcRing {
     return done;
   }
 
-  size_t capacity() const { return size_t{1} << bits_; }
+  // From now on pushes fail; pops get what is left. Returns false if it was closed already.
+  bool Close() {
+    // acquire: as above.
+    uint64_t ticket = tail_.load(std::memory_order_acquire);
+    while (true) {
+      AtomicPair<Atom>& cell = CellOf(ticket);
+      const uint64_t free = 2 * LapOf(ticket);
+      // acquire: as for a push. relaxed: if it is not the body of that turn, the exchange fails.
+      const uint64_t first = cell.First(std::memory_order_acquire);
+      const uint64_t body = cell.Second(std::memory_order_relaxed);
+      const uint64_t turn = WithoutClosed(TurnOf(first));
+      if (turn > free) {
+        ticket = Further(ticket, turn - free, tail_);
+      } else if (IsClosed(TurnOf(first))) {
+        return false;
+      } else if (cell.CompareExchange({first, body}, {first | (kClosedTurn << kTagBits), body})) {
+        return true;
+      }
+    }
+  }
+
+  // kReady, kFull or kClosed, by a seq_cst load.
+  State PushState() const {
+    uint64_t ticket = tail_.load(std::memory_order_acquire);  // acquire: as above
+    while (true) {
+      const uint64_t turn = TurnOf(CellOf(ticket).First(std::memory_order_seq_cst));
+      const uint64_t free = 2 * LapOf(ticket);
+      if (WithoutClosed(turn) <= free) {
+        if (IsClosed(turn)) return State::kClosed;
+        return turn < free || (spare_ != 0 && IsFullFor(ticket)) ? State::kFull : State::kReady;
+      }
+      ticket = Further(ticket, WithoutClosed(turn) - free, tail_);
+    }
+  }
+
+  // kReady, kEmpty or, for good, kClosed: empty and closed; by a seq_cst load.
+  State PopState() const {
+    uint64_t ticket = head_.load(std::memory_order_acquire);  // acquire: as above
+    while (true) {
+      const uint64_t turn = TurnOf(CellOf(ticket).First(std::memory_order_seq_cst));
+      const uint64_t filled = 2 * LapOf(ticket) + 1;
+      if (WithoutClosed(turn) == filled) return State::kReady;
+      if (WithoutClosed(turn) < filled) return IsClosed(turn) ? State::kClosed : State::kEmpty;
+      ticket = Further(ticket, WithoutClosed(turn) - filled, head_);
+    }
+  }
+
+  size_t capacity() const { return cell_count() - spare_; }
+
+  // How many items were pushed and popped since the beginning; less what calls under way have done.
+  uint64_t pushed() const { return tail_.load(std::memory_order_relaxed); }  // relaxed: a statistic
+  uint64_t popped() const { return head_.load(std::memory_order_relaxed); }
 
   // Exact only when nobody pushes or pops.
   size_t SizeGuess() const {
@@ -156,11 +222,24 @@ class MpmcRing {
  private:
   static constexpr int kTagBits = 8;
 
-  AtomicPair<Atom>& CellOf(uint64_t ticket) { return cells_[ticket & (capacity() - 1)]; }
+  static constexpr uint64_t kClosedTurn = uint64_t{1} << 55;
+
+  size_t cell_count() const { return size_t{1} << bits_; }
+  AtomicPair<Atom>& CellOf(uint64_t ticket) const { return cells_[ticket & (cell_count() - 1)]; }
   uint64_t LapOf(uint64_t ticket) const { return ticket >> bits_; }
+  // With the closed bit, which makes it greater than every turn without.
   static uint64_t TurnOf(uint64_t first) { return first >> kTagBits; }
+  static bool IsClosed(uint64_t turn) { return (turn & kClosedTurn) != 0; }
+  static uint64_t WithoutClosed(uint64_t turn) { return turn & ~kClosedTurn; }
   // Of a free cell all but the turn is zero, so that a push knows what it exchanges.
   static Words FreeCell(uint64_t turn) { return {turn << kTagBits, 0}; }
+
+  // Invariant 4, for a capacity below the number of cells. seq_cst: it may be the answer "full".
+  bool IsFullFor(uint64_t ticket) const {
+    if (ticket < capacity()) return false;
+    const uint64_t before = ticket - capacity();
+    return WithoutClosed(TurnOf(CellOf(before).First(std::memory_order_seq_cst))) < 2 * LapOf(before) + 2;
+  }
 
   // The ticket is taken: the next one to try. `ahead`: how far the cell's turn is.
   static uint64_t Further(uint64_t ticket, uint64_t ahead, const Atom<uint64_t>& hint) {
@@ -179,7 +258,8 @@ class MpmcRing {
     }
   }
 
-  const int bits_;  // capacity == 1 << bits_
+  const int bits_;      // there are 1 << bits_ cells
+  const size_t spare_;  // cells beyond the capacity
   std::unique_ptr<AtomicPair<Atom>[]> cells_;
   alignas(kApart) Atom<uint64_t> head_{0};  // consumers write it
   alignas(kApart) Atom<uint64_t> tail_{0};  // producers write it
