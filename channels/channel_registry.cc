@@ -1,0 +1,158 @@
+#include "channels/channel_registry.h"
+
+#include <cctype>
+#include <mutex>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "channels/error.h"
+
+namespace interpd::channels {
+namespace {
+
+constexpr size_t kMaxNameLength = 63;
+constexpr size_t kNamesInMessages = 10;
+
+bool IsValidName(std::string_view name) {
+  if (name.empty() || name.size() > kMaxNameLength || !std::isalnum(static_cast<unsigned char>(name[0]))) return false;
+  for (unsigned char c : name) {
+    if (c >= 0x80 || (!std::isalnum(c) && c != '_' && c != '-' && c != '.')) return false;
+  }
+  return true;
+}
+
+absl::Status Check(const ChannelOptions& options) {
+  if (!options.name.empty() && !IsValidName(options.name)) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
+                     absl::StrCat("'", options.name,
+                                  "' is no name for a channel: 1 to 63 characters, letters, digits, '_', '-' and '.', "
+                                  "the first a letter or digit"),
+                     {{"field", "channel_id"}});
+  }
+  if (options.capacity > Channel::kMaxCapacity) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
+        absl::StrCat("capacity is ", options.capacity, "; a channel holds at most ", Channel::kMaxCapacity, " values"),
+        {{"field", "capacity"}});
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void ChannelRegistry::Sweep(std::vector<Ref<Channel>>* dead) {
+  for (auto it = channels_.begin(); it != channels_.end();) {
+    if (it->second->drained()) {
+      dead->push_back(std::move(it->second));
+      it = channels_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+}
+
+ChannelRegistry::Channels::iterator ChannelRegistry::Find(std::string_view name) {
+  auto found = channels_.find(name);
+  return found != channels_.end() && found->second->drained() ? channels_.end() : found;
+}
+
+absl::Status ChannelRegistry::NotFound(std::string_view name) {
+  std::string message = absl::StrCat("there is no channel '", name, "'");
+  if (channels_.empty()) {
+    absl::StrAppend(&message, "; there is none at all, create one first");
+  } else if (channels_.size() <= kNamesInMessages) {
+    absl::StrAppend(&message, "; there are: ", absl::StrJoin(channels_, ", ", [](std::string* out, const auto& entry) {
+      out->append(entry.first);
+    }));
+  }
+  return MakeError(absl::StatusCode::kNotFound, "CHANNEL_NOT_FOUND", message, {{"channel", name}});
+}
+
+Ref<Channel> ChannelRegistry::MakeNew(ChannelOptions options) {
+  Ref<Channel> channel = Channel::Make(options);
+  channels_[options.name] = channel;
+  return channel;
+}
+
+absl::StatusOr<Ref<Channel>> ChannelRegistry::Create(ChannelOptions options) {
+  if (absl::Status checked = Check(options); !checked.ok()) return checked;
+  std::vector<Ref<Channel>> dead;
+  std::lock_guard lock(mutex_);
+  Sweep(&dead);
+  if (options.name.empty()) {
+    do {
+      options.name = absl::StrCat("ch", ++fresh_names_);
+    } while (channels_.contains(options.name));
+  } else if (channels_.contains(options.name)) {
+    return MakeError(absl::StatusCode::kAlreadyExists, "CHANNEL_EXISTS",
+                     absl::StrCat("there is a channel '", options.name,
+                                  "' already; close it and receive what is in it, or take another name"),
+                     {{"channel", options.name}});
+  }
+  return MakeNew(std::move(options));
+}
+
+absl::StatusOr<Ref<Channel>> ChannelRegistry::OpenOrCreate(ChannelOptions options) {
+  if (options.name.empty()) return Create(std::move(options));
+  if (absl::Status checked = Check(options); !checked.ok()) return checked;
+  std::vector<Ref<Channel>> dead;
+  std::lock_guard lock(mutex_);
+  Sweep(&dead);
+  if (auto found = channels_.find(options.name); found != channels_.end()) return found->second;
+  return MakeNew(std::move(options));
+}
+
+absl::StatusOr<Ref<Channel>> ChannelRegistry::Get(std::string_view name) {
+  std::vector<Ref<Channel>> dead;
+  std::lock_guard lock(mutex_);
+  if (auto found = Find(name); found != channels_.end()) return found->second;
+  Sweep(&dead);
+  return NotFound(name);
+}
+
+std::vector<Ref<Channel>> ChannelRegistry::List(std::string_view after, size_t limit) {
+  std::vector<Ref<Channel>> dead;
+  std::lock_guard lock(mutex_);
+  Sweep(&dead);
+  std::vector<Ref<Channel>> found;
+  for (auto it = channels_.upper_bound(after); it != channels_.end() && found.size() < limit; ++it) {
+    found.push_back(it->second);
+  }
+  return found;
+}
+
+absl::Status ChannelRegistry::Close(std::string_view name, bool discard) {
+  Ref<Channel> channel;
+  std::vector<Ref<Channel>> dead;
+  {
+    std::lock_guard lock(mutex_);
+    auto found = Find(name);
+    if (found == channels_.end()) {
+      Sweep(&dead);
+      return NotFound(name);
+    }
+    channel = found->second;
+    if (discard) channels_.erase(found);
+  }
+  if (discard) {
+    channel->Discard();
+  } else if (!channel->Close()) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "CHANNEL_CLOSED",
+                     absl::StrCat("channel '", name, "' is closed already, and ", channel->SizeGuess(),
+                                  " values wait in it; receive them, or discard them"),
+                     {{"channel", name}});
+  }
+  return absl::OkStatus();
+}
+
+void ChannelRegistry::DiscardAll() {
+  Channels all;
+  {
+    std::lock_guard lock(mutex_);
+    all.swap(channels_);
+  }
+  for (auto& [name, channel] : all) channel->Discard();
+}
+
+}  // namespace interpd::channels
