@@ -63,8 +63,8 @@ enum class WaitResult { kNotified, kTimeout, kInterrupted };
 // How the poster made the condition true.
 enum class Published {
   kAnyhow,  // the notification brings the fence
-  // By a seq_cst operation on the very atomic that the waiter's re-check reads by a seq_cst load: then these two, the
-  // announcement and the notification's look lie in the one order of such operations, and no fence is needed.
+  // By a seq_cst operation on the very atomic that the waiter's re-check reads: then it, the announcement's fence and
+  // the notification's look lie in the one order of such operations, and the poster needs no fence.
   kSeqCst,
 };
 
@@ -95,12 +95,12 @@ class BasicEventCount {
   // Takes the announcement back. Returns whether somebody was released since: after a sleep (WaitAny) that may have
   // been this waiter, and the baton rule holds; a waiter that has not slept owes nothing.
   bool CancelWait(uint32_t key) {
-    // acquire: what was written before a notification is visible. relaxed: a poster that still counts this waiter only
-    // makes a needless system call.
+    // acquire: what was written before a notification is visible. No release: a poster that still counts this waiter
+    // only makes a needless system call.
     uint64_t word = word_.load(std::memory_order_acquire);
     // Only while nobody was released is this waiter known to be counted still.
     while (UpperHalf(word) == key) {
-      if (word_.compare_exchange_weak(word, word - 1, std::memory_order_relaxed, std::memory_order_acquire))
+      if (word_.compare_exchange_weak(word, word - 1, std::memory_order_acquire, std::memory_order_acquire))
         return false;
     }
     return true;

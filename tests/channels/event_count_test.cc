@@ -1,6 +1,7 @@
 #include "channels/event_count.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/syscall.h>
 
 #include <atomic>
@@ -240,6 +241,50 @@ TEST(AdaptiveSpinTest, TakesItUpAgainAfterShortSleeps) {
   EXPECT_EQ(looks(), 1);
   spin.Slept(std::chrono::microseconds(20));
   EXPECT_GT(looks(), 1);
+}
+
+TEST(AdaptiveSpinTest, NeverLetsAllCoresPoll) {
+  cpu_set_t cores;
+  ASSERT_EQ(sched_getaffinity(0, sizeof cores, &cores), 0);
+  std::atomic<int> polling{0};
+  std::atomic<bool> enough{false};
+  std::vector<std::thread> pollers;
+  for (int i = 0; i < CPU_COUNT(&cores) - 1; ++i) {
+    pollers.emplace_back([&] {
+      AdaptiveSpin spin;
+      spin.Spin([&] {
+        polling.fetch_add(1);
+        while (!enough.load()) std::this_thread::yield();
+        return true;
+      });
+    });
+  }
+  while (polling.load() < CPU_COUNT(&cores) - 1) std::this_thread::yield();
+  AdaptiveSpin spin;
+  int looks = 0;
+  EXPECT_FALSE(spin.Spin([&] {
+    ++looks;
+    return false;
+  }));
+  EXPECT_EQ(looks, 1);
+  enough.store(true);
+  for (std::thread& poller : pollers) poller.join();
+}
+
+// The race detector watches.
+TEST(AdaptiveSpinTest, WaitersLearnTogether) {
+  AdaptiveSpin spin;
+  std::vector<std::thread> waiters;
+  for (int i = 0; i < 3; ++i) {
+    waiters.emplace_back([&, i] {
+      for (int k = 0; k < 100; ++k) {
+        int looks = 0;
+        spin.Spin([&] { return ++looks > i; });
+        spin.Slept(std::chrono::microseconds(k));
+      }
+    });
+  }
+  for (std::thread& waiter : waiters) waiter.join();
 }
 
 TEST(AdaptiveSpinTest, SeesWhatIsReady) {

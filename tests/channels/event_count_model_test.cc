@@ -1,0 +1,301 @@
+// All interleavings of waiters and posters of an EventCount: nobody sleeps on when there is something for it.
+//
+// Changes of the shipped headers that were made to see these tests fail, each by "all sleep, and nobody is left to wake
+// them" but where another failure is named: the fence left out in PrepareWait (TheConditionNeedsNoOrderOfItsOwn alone
+// fails) or in the notifications' Look; Look relaxed instead of seq_cst for Published::kSeqCst; NotifyOne without a
+// wake, without a new epoch, or with the other waiters forgotten; NotifyAll that wakes one; CancelWait that uncounts a
+// waiter whatever the epoch, or does not tell of a release; a select that does not pass the baton on
+// (WithoutTheBatonRuleSomebodySleepsForEver keeps that one); an interrupt whose waiter is not announced, that wakes
+// nobody, or whose word is not slept on; Released relaxed, and the notifications' compare-and-swap relaxed ("a read
+// races with a write").
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "channels/event_count.h"
+#include "channels/mpmc_ring.h"
+#include "tests/testing/deterministic_schedule.h"
+
+namespace interpd::channels {
+namespace {
+
+using testing::DeterministicAtomic;
+using testing::Explore;
+using testing::Explored;
+using ::testing::HasSubstr;
+using testing::ModelCheck;
+using testing::PlainCell;
+using testing::RunThreads;
+
+using Event = BasicEventCount<DeterministicAtomic>;
+using Interrupt = BasicInterrupt<DeterministicAtomic>;
+
+// The model decides when it passes; only that there is one counts.
+const Deadline kSomeDeadline = Deadline::After(absl::Hours(1));
+
+enum class Notify { kOne, kAll };
+
+// A bounded queue that blocks, made as channels are.
+class Mailbox {
+ public:
+  Mailbox(size_t capacity, Notify notify, Published published)
+      : ring_(capacity), notify_(notify), published_(published) {}
+
+  void Send(int number) {
+    while (!ring_.TryPush(number)) {
+      const uint32_t key = room_.PrepareWait();
+      if (ring_.TryPush(number)) {
+        room_.CancelWait(key);
+        break;
+      }
+      room_.Wait(key);
+    }
+    Tell(items_);
+  }
+
+  // 0 when the deadline or the interrupt came first.
+  int Receive(const Deadline& deadline = Deadline::Infinite(), Interrupt* interrupt = nullptr, uint32_t ticket = 0) {
+    int number = 0;
+    while (!ring_.TryPop(&number)) {
+      const uint32_t key = items_.PrepareWait();
+      if (ring_.TryPop(&number)) {
+        items_.CancelWait(key);
+        break;
+      }
+      // Who is told that it was not released owes nothing to those who sleep on.
+      if (items_.Wait(key, deadline, interrupt, ticket) != WaitResult::kNotified) return 0;
+    }
+    Tell(room_);
+    return number;
+  }
+
+  bool TryReceive(int* number) {
+    if (!ring_.TryPop(number)) return false;
+    Tell(room_);
+    return true;
+  }
+
+  Event& items() { return items_; }
+
+ private:
+  void Tell(Event& event) { notify_ == Notify::kOne ? event.NotifyOne(published_) : event.NotifyAll(published_); }
+
+  MpmcRing<int, DeterministicAtomic> ring_;
+  Event items_, room_;
+  const Notify notify_;
+  const Published published_;
+};
+
+// That every thread comes to its end is what is tested; the model fails a run in which all sleep.
+TEST(EventCountModelTest, BlockingSendersAndReceiversAllEnd) {
+  uint64_t runs = 0;
+  for (Notify notify : {Notify::kOne, Notify::kAll}) {
+    for (Published published : {Published::kAnyhow, Published::kSeqCst}) {
+      struct Case {
+        size_t capacity;
+        std::vector<int> senders, receivers;  // how many each sends or receives
+        int deviations;
+      };
+      for (const Case& c : std::vector<Case>{
+               {1, {2}, {2}, 3}, {1, {3}, {3}, 2}, {1, {2}, {1, 1}, 2}, {2, {1, 1}, {2}, 2}, {1, {1, 1}, {1, 1}, 2}}) {
+        const Explored explored = Explore({.deviations = testing::Deviations(c.deviations)}, [&] {
+          Mailbox box(c.capacity, notify, published);
+          std::vector<std::function<void()>> threads;
+          int sum = 0;
+          for (size_t i = 0; i < c.senders.size(); ++i) {
+            threads.emplace_back([&box, &c, i] {
+              for (int k = 0; k < c.senders[i]; ++k) box.Send(1);
+            });
+          }
+          for (size_t i = 0; i < c.receivers.size(); ++i) {
+            threads.emplace_back([&box, &c, &sum, i] {
+              for (int k = 0; k < c.receivers[i]; ++k) sum += box.Receive();
+            });
+          }
+          RunThreads(threads);
+          int sent = 0;
+          for (int count : c.senders) sent += count;
+          ModelCheck(sum == sent, "what was sent was received");
+        });
+        runs += explored.runs;
+        ASSERT_EQ(explored.failure, "") << "capacity " << c.capacity << ", " << c.senders.size() << " senders, "
+                                        << c.receivers.size() << " receivers";
+      }
+    }
+  }
+  RecordProperty("runs", absl::StrCat(runs));
+}
+
+// The condition is set and looked at without any order: the fences of the event count must do.
+TEST(EventCountModelTest, TheConditionNeedsNoOrderOfItsOwn) {
+  const Explored explored = Explore({.deviations = testing::Deviations(5)}, [] {
+    Event event;
+    DeterministicAtomic<int> condition{0};
+    const auto wait = [&] {
+      while (condition.load(std::memory_order_relaxed) == 0) {
+        const uint32_t key = event.PrepareWait();
+        if (condition.load(std::memory_order_relaxed) != 0) {
+          event.CancelWait(key);
+          break;
+        }
+        event.Wait(key);
+      }
+    };
+    RunThreads({wait, wait, [&] {
+                  condition.store(1, std::memory_order_relaxed);
+                  event.NotifyAll();
+                }});
+  });
+  EXPECT_EQ(explored.failure, "");
+  RecordProperty("runs", absl::StrCat(explored.runs));
+}
+
+TEST(EventCountModelTest, ANotificationPublishesWhatWasWrittenBefore) {
+  for (bool cancels : {false, true}) {
+    for (Notify notify : {Notify::kOne, Notify::kAll}) {
+      for (Published published : {Published::kAnyhow, Published::kSeqCst}) {
+        const Explored explored = Explore({.deviations = testing::Deviations(5)}, [&] {
+          Event event;
+          PlainCell<int> data;
+          const uint32_t key = event.PrepareWait();
+          RunThreads({[&] {
+                        data.Set(1);
+                        notify == Notify::kOne ? event.NotifyOne(published) : event.NotifyAll(published);
+                      },
+                      [&] {
+                        if (cancels) {
+                          if (event.CancelWait(key)) ModelCheck(data.Get() == 1, "it is visible");
+                        } else if (event.Wait(key, kSomeDeadline) == WaitResult::kNotified) {
+                          ModelCheck(data.Get() == 1, "it is visible");
+                        }
+                      }});
+        });
+        EXPECT_EQ(explored.failure, "");
+      }
+    }
+  }
+}
+
+TEST(EventCountModelTest, WhoTimesOutTakesNobodysWakeUpAlong) {
+  for (Published published : {Published::kAnyhow, Published::kSeqCst}) {
+    const Explored explored = Explore({.deviations = testing::Deviations(3)}, [&] {
+      Mailbox box(2, Notify::kOne, published);
+      int impatient = 0, patient = 0;
+      RunThreads({[&] { impatient = box.Receive(kSomeDeadline); }, [&] { patient = box.Receive(); },
+                  [&] {
+                    box.Send(1);
+                    box.Send(2);
+                  }});
+      ModelCheck(patient != 0 && patient != impatient, "each got its own");
+    });
+    EXPECT_EQ(explored.failure, "");
+  }
+}
+
+TEST(EventCountModelTest, AnInterruptAlwaysEndsAWait) {
+  const Explored explored = Explore({.deviations = testing::Deviations(4)}, [] {
+    Mailbox box(1, Notify::kOne, Published::kAnyhow);
+    Interrupt interrupt;
+    DeterministicAtomic<int> reason{0};
+    int got = -1;
+    RunThreads({[&] {
+                  const uint32_t ticket = interrupt.ticket();
+                  if (reason.load(std::memory_order_relaxed) != 0) return;
+                  got = box.Receive(Deadline::Infinite(), &interrupt, ticket);
+                  ModelCheck(reason.load(std::memory_order_relaxed) != 0, "the reason is visible");
+                },
+                [&] {
+                  reason.store(1, std::memory_order_relaxed);
+                  interrupt.Raise();
+                }});
+    ModelCheck(got <= 0, "nothing was there to receive");
+  });
+  EXPECT_EQ(explored.failure, "");
+  RecordProperty("runs", absl::StrCat(explored.runs));
+}
+
+TEST(EventCountModelTest, WhoIsInterruptedTakesNobodysWakeUpAlong) {
+  const Explored explored = Explore({.deviations = testing::Deviations(2)}, [] {
+    Mailbox box(2, Notify::kOne, Published::kSeqCst);
+    Interrupt interrupt;
+    const uint32_t ticket = interrupt.ticket();
+    int interrupted = 0, patient = 0;
+    RunThreads({[&] { interrupted = box.Receive(Deadline::Infinite(), &interrupt, ticket); },
+                [&] { patient = box.Receive(); }, [&] { interrupt.Raise(); },
+                [&] {
+                  box.Send(1);
+                  box.Send(2);
+                }});
+    ModelCheck(patient != 0 && patient != interrupted, "each got its own");
+  });
+  EXPECT_EQ(explored.failure, "");
+}
+
+// One waits for two mailboxes at once, another for the second of them.
+Explored ExploreSelect(bool passes_on, int deviations) {
+  return Explore({.deviations = deviations}, [&] {
+    Mailbox first(1, Notify::kOne, Published::kSeqCst), second(2, Notify::kOne, Published::kSeqCst);
+    const auto select = [&] {
+      int number = 0;
+      const auto try_both = [&] { return first.TryReceive(&number) || second.TryReceive(&number); };
+      while (!try_both()) {
+        const Event::Prepared prepared[] = {{&first.items(), first.items().PrepareWait()},
+                                            {&second.items(), second.items().PrepareWait()}};
+        bool done = try_both();
+        if (!done) {
+          Event::WaitAny(prepared);
+          done = try_both();
+        }
+        for (const Event::Prepared& one : prepared) {
+          const bool released = one.event->CancelWait(one.key);
+          // The baton: this may have been the only one released for an item that is still there.
+          if (released && done && passes_on) one.event->NotifyOne();
+        }
+        if (done) break;
+      }
+      // What it took of the second it gives back, so that the other always gets one.
+      if (number == 2) second.Send(2);
+    };
+    RunThreads({select,
+                [&] {
+                  first.Send(1);
+                  second.Send(2);
+                },
+                [&] { ModelCheck(second.Receive() == 2, "the item of the second"); }});
+  });
+}
+
+TEST(EventCountModelTest, ASelectThatTookAnotherCasePassesTheWakeUpOn) {
+  EXPECT_EQ(ExploreSelect(/*passes_on=*/true, testing::Deviations(3)).failure, "");
+}
+
+TEST(EventCountModelTest, WithoutTheBatonRuleSomebodySleepsForEver) {
+  EXPECT_THAT(ExploreSelect(/*passes_on=*/false, 3).failure, HasSubstr("all sleep"));
+}
+
+TEST(EventCountModelTest, RandomSchedulesOfMoreCalls) {
+  for (Notify notify : {Notify::kOne, Notify::kAll}) {
+    for (Published published : {Published::kAnyhow, Published::kSeqCst}) {
+      for (int odds : {2, 5, 20}) {
+        const Explored explored = testing::ExploreAtRandom(/*seed=*/odds, testing::Runs(3'000), odds, [&] {
+          Mailbox box(1, notify, published);
+          const auto send = [&] {
+            for (int i = 0; i < 3; ++i) box.Send(1);
+          };
+          const auto receive = [&] {
+            for (int i = 0; i < 3; ++i) box.Receive();
+          };
+          RunThreads({send, receive, send, receive});
+        });
+        ASSERT_EQ(explored.failure, "") << "odds " << odds;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace interpd::channels
