@@ -17,15 +17,9 @@
 #include <chrono>
 #include <cstdint>
 
-namespace interpd::channels {
+#include "channels/cpu_relax.h"
 
-inline void CpuRelax() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
+namespace interpd::channels {
 
 class AdaptiveSpin {
  public:
