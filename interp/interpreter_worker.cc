@@ -129,8 +129,10 @@ void InterpreterWorker::Serve() {
     return queue_.HasWork() || closing_.load(std::memory_order_relaxed) ||
            stacks_wanted_.load(std::memory_order_relaxed);
   };
+  bool hot = false;  // it has not slept since the last piece of work
   while (!closing_.load(std::memory_order_acquire)) {
     if (!wanted() && !spin.Spin(wanted)) {
+      hot = false;
       uint32_t key = queue_.event().PrepareWait();
       if (wanted()) {
         queue_.event().CancelWait(key);
@@ -141,7 +143,9 @@ void InterpreterWorker::Serve() {
       }
       continue;
     }
-    output_->Settle();  // what background threads wrote while nothing ran belongs to the log
+    // What background threads wrote while nothing ran belongs to the log. Just after a piece of work, whose end has
+    // seen the pipes empty, that is a matter of microseconds, which nobody can tell from writing during the next.
+    if (!std::exchange(hot, true)) output_->Settle();
     PyEval_RestoreThread(thread_state);
     if (stacks_wanted_.load(std::memory_order_relaxed)) AnswerStackRequests();
     while (std::shared_ptr<Work> work = queue_.Pop()) {

@@ -124,13 +124,20 @@ absl::Status PythonExecutor::SetUp(const InterpreterConfig& config) {
   PyRef builtins = PyRef::Borrow(PyEval_GetBuiltins());
   compile_ = PyRef::Borrow(PyDict_GetItemString(builtins.get(), "compile"));
   flush_name_ = PyRef::Steal(PyUnicode_InternFromString("flush"));
-  stdout_ = PyRef::Borrow(PySys_GetObject("stdout"));
-  stderr_ = PyRef::Borrow(PySys_GetObject("stderr"));
-  if (!main_dict_ || !compile_ || !flush_name_ || !stdout_ || !stderr_) return failed("the interpreter is incomplete");
+  PyRef sys = PyRef::Steal(PyImport_ImportModule("sys"));
+  if (!main_dict_ || !compile_ || !flush_name_ || !sys) return failed("the interpreter is incomplete");
+  sys_dict_ = PyRef::Borrow(PyModule_GetDict(sys.get()));
+  for (const char* name : {"stdout", "stderr"}) {
+    OwnStream& stream = streams_[name == std::string_view("stderr")];
+    stream.name = PyRef::Steal(PyUnicode_InternFromString(name));
+    stream.object = stream.name ? PyRef::Borrow(PyDict_GetItemWithError(sys_dict_.get(), stream.name.get())) : PyRef();
+    if (!stream.object) return failed("the interpreter is incomplete");
+    stream.peek = StreamPeek(stream.object.get());
+  }
 
   if (!BecomeMainThread()) return failed("the thread could not be set up");
   // Output goes out line by line, as on a terminal, so that it streams.
-  PyRef reconfigure = PyRef::Steal(PyObject_GetAttrString(stdout_.get(), "reconfigure"));
+  PyRef reconfigure = PyRef::Steal(PyObject_GetAttrString(streams_[0].object.get(), "reconfigure"));
   PyRef no_args = PyRef::Steal(PyTuple_New(0));
   PyRef line_buffering = PyRef::Steal(Py_BuildValue("{s:O}", "line_buffering", Py_True));
   if (!reconfigure || !no_args || !line_buffering ||
@@ -184,17 +191,19 @@ void PythonExecutor::FlushStream(PyObject* stream) {
 }
 
 void PythonExecutor::FlushReplacedStreams() {
-  for (const char* name : {"stdout", "stderr"}) {
-    PyRef stream = PyRef::Borrow(PySys_GetObject(name));
-    if (stream && stream.get() != stdout_.get() && stream.get() != stderr_.get() && stream.get() != Py_None) {
-      FlushStream(stream.get());
-    }
+  for (const OwnStream& own : streams_) {
+    PyRef stream = PyRef::Borrow(PyDict_GetItemWithError(sys_dict_.get(), own.name.get()));
+    if (!stream) PyErr_Clear();
+    const bool replaced = stream && stream.get() != streams_[0].object.get() &&
+                          stream.get() != streams_[1].object.get() && stream.get() != Py_None;
+    if (replaced) FlushStream(stream.get());
   }
 }
 
 void PythonExecutor::FlushOwnStreams() {
-  FlushStream(stdout_.get());
-  FlushStream(stderr_.get());
+  for (const OwnStream& own : streams_) {
+    if (own.peek.MayHoldText()) FlushStream(own.object.get());
+  }
 }
 
 // ---- exec ---------------------------------------------------------------------------------------------------------
@@ -312,8 +321,12 @@ std::unique_ptr<ExceptionInfo> PythonExecutor::DescribeException() {
 // ---- call ---------------------------------------------------------------------------------------------------------
 
 const PythonExecutor::Target* PythonExecutor::FindTarget(const std::string& text) {
+  if (last_target_ != nullptr && last_target_->first == text) return &last_target_->second;
   auto known = targets_.find(text);
-  if (known != targets_.end()) return &known->second;
+  if (known != targets_.end()) {
+    last_target_ = &*known;
+    return &known->second;
+  }
   Target target;
   std::string_view names = text;
   if (size_t colon = names.find(':'); colon != std::string_view::npos) {
@@ -330,7 +343,8 @@ const PythonExecutor::Target* PythonExecutor::FindTarget(const std::string& text
     target.attributes.push_back(PyRef::Steal(interned));
   }
   if (targets_.size() >= kMaxParsedTargets) targets_.clear();
-  return &targets_.emplace(text, std::move(target)).first->second;
+  last_target_ = &*targets_.emplace(text, std::move(target)).first;
+  return &last_target_->second;
 }
 
 absl::StatusOr<PyRef> PythonExecutor::Resolve(const std::string& text, std::unique_ptr<ExceptionInfo>* exception) {

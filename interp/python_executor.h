@@ -19,6 +19,7 @@
 #include "interp/interpreter.h"
 #include "interp/py_ref.h"
 #include "interp/python_api.h"
+#include "interp/stream_peek.h"
 #include "interp/value_codec.h"
 #include "interp/work.h"
 
@@ -62,6 +63,13 @@ class PythonExecutor {
   template <typename... Args>
   PyRef CallHosted(const char* function, const char* format, Args... args);
 
+  // A standard stream as the interpreter was born with it.
+  struct OwnStream {
+    PyRef object;
+    PyRef name;  // in `sys`
+    StreamPeek peek;
+  };
+
   void FlushStream(PyObject* stream);
   absl::Status SetArguments(const ExecRequest& request);
   void RegisterSource(const std::string& filename, PyObject* source);
@@ -72,14 +80,15 @@ class PythonExecutor {
   absl::StatusOr<PyRef> Resolve(const std::string& text, std::unique_ptr<ExceptionInfo>* exception);
 
   const EncodeLimits limits_;
-  PyRef hosted_;     // the module hosted.py, when loaded
-  PyRef main_dict_;  // __main__.__dict__
-  PyRef compile_;    // builtins.compile
-  PyRef stdout_;     // sys.stdout and sys.stderr as the interpreter was born with
-  PyRef stderr_;
+  PyRef hosted_;          // the module hosted.py, when loaded
+  PyRef main_dict_;       // __main__.__dict__
+  PyRef compile_;         // builtins.compile
+  PyRef sys_dict_;        // sys.__dict__
+  OwnStream streams_[2];  // stdout, stderr
   PyRef flush_name_;
   std::unordered_map<std::string, Target> targets_;  // parsed target texts
-  std::deque<std::string> registered_sources_;       // file names like <exec-7> known to linecache
+  const std::pair<const std::string, Target>* last_target_ = nullptr;
+  std::deque<std::string> registered_sources_;  // file names like <exec-7> known to linecache
   int64_t exec_count_ = 0;
 };
 

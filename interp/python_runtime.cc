@@ -10,6 +10,7 @@
 #include "interp/hosted_source.h"
 #include "interp/py_ref.h"
 #include "interp/python_api.h"
+#include "interp/stream_peek.h"
 
 namespace interpd::interp {
 namespace {
@@ -74,6 +75,8 @@ absl::Status PythonRuntime::Start() {
   if (!interruptible.ok()) {
     LOG(WARNING) << "Interrupts will not reach hosted code that is blocked in a system call: " << interruptible;
   }
+  if (!StreamPeek::Learn())
+    LOG(WARNING) << "Standard streams are flushed after every call: this CPython lays them out anew.";
   state().version = Py_GetVersion();
   absl::Status compiled = CompileHostedSource();
   state().main_thread_state = PyEval_SaveThread();
