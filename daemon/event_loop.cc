@@ -1,6 +1,7 @@
 #include "daemon/event_loop.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include <chrono>
 
@@ -20,6 +21,37 @@ constexpr Clock::duration kShortSleep = std::chrono::microseconds(150);
 
 // Polling is given up after so many sleeps in a row that were long, and taken up again after one that was short.
 constexpr int kPatience = 4;
+
+// So many of gRPC's events are handled before posted tasks, which else wait until gRPC has no more: what ends meanwhile
+// is answered together, the client's next requests then come together too, and all take fewer system calls.
+constexpr int kEventsInARow = 64;
+
+// With as many events as this in kRateWindow, many calls are in flight, and the poller, when it finds nothing, leaves
+// gRPC alone for kBreath: more comes at once then. A client that waits for each answer stays below the rate.
+constexpr Clock::duration kRateWindow = std::chrono::microseconds(100);
+constexpr int64_t kManyEvents = 10;
+constexpr Clock::duration kBreath = std::chrono::microseconds(5);
+
+// Tells from the events of the last window whether many are to be expected.
+class EventRate {
+ public:
+  void CountEvent() { ++events_; }
+
+  bool IsHigh(Clock::time_point now) {
+    const Clock::duration passed = now - window_begin_;
+    if (passed >= kRateWindow) {
+      is_high_ = events_ * kRateWindow >= kManyEvents * passed;
+      window_begin_ = now;
+      events_ = 0;
+    }
+    return is_high_;
+  }
+
+ private:
+  Clock::time_point window_begin_ = Clock::now();
+  int64_t events_ = 0;
+  bool is_high_ = false;
+};
 
 // Decides from the last sleeps whether polling pays.
 class PollPolicy {
@@ -148,12 +180,20 @@ void EventLoop::Poll() {
   // Release: what was before belongs to the next watcher too.
   watch_.store(kPollerWatches, std::memory_order_release);
   PollPolicy policy;
+  EventRate rate;
+  int events_in_a_row = 0;
   Clock::time_point last_event = Clock::now();
   for (;;) {
     void* tag;
     bool ok;
     auto outcome = queue_->AsyncNext(&tag, &ok, gpr_time_0(GPR_CLOCK_MONOTONIC));
     if (outcome == grpc::CompletionQueue::TIMEOUT) {
+      events_in_a_row = 0;
+      if (const Clock::time_point start = Clock::now(); rate.IsHigh(start)) {
+        do {
+          sched_yield();
+        } while (Clock::now() - start < kBreath);
+      }
       bool any = posted_.load(std::memory_order_relaxed) != nullptr;  // a glance, as in RunPosted
       if (any) {
         std::lock_guard lock(mutex_);
@@ -178,9 +218,13 @@ void EventLoop::Poll() {
     {
       std::lock_guard lock(mutex_);
       static_cast<Tag*>(tag)->Complete(ok);
-      RunPosted();
+      if (++events_in_a_row == kEventsInARow) {
+        events_in_a_row = 0;
+        RunPosted();
+      }
       RunDeferred();
     }
+    rate.CountEvent();
     last_event = Clock::now();
   }
 }
