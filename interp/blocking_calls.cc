@@ -18,23 +18,6 @@
 namespace interpd::interp {
 namespace {
 
-// What both functions do from now on. Returns -1 with an exception set when the caller is to stop waiting.
-int CheckInterrupts() {
-  PyThreadState* thread_state = PyThreadState_GetUnchecked();
-  if (thread_state == nullptr) return 0;
-  // The low byte of the eval breaker holds a bit for each thing that asks for attention; hot loops in C come here.
-  constexpr uintptr_t kEvents = 0xff;
-  // relaxed: whoever sets a bit sends a signal afterwards, after which the thread comes here again.
-  if ((std::atomic_ref(thread_state->eval_breaker).load(std::memory_order_relaxed) & kEvents) == 0) return 0;
-  if (_PyEval_MakePendingCalls(thread_state) < 0) return -1;
-  // acq_rel: the exception object was made by another thread. CPython takes it with the same exchange.
-  PyObject* exception = std::atomic_ref(thread_state->async_exc).exchange(nullptr, std::memory_order_acq_rel);
-  if (exception == nullptr) return 0;
-  PyErr_SetNone(exception);
-  Py_DECREF(exception);
-  return -1;
-}
-
 // Machine code for "jump to `target`".
 std::string JumpTo(void* target) {
   const auto address = reinterpret_cast<uint64_t>(target);
@@ -76,6 +59,22 @@ absl::Status Replace(const char* name, void* replacement) {
 }
 
 }  // namespace
+
+int CheckInterrupts() {
+  PyThreadState* thread_state = PyThreadState_GetUnchecked();
+  if (thread_state == nullptr) return 0;
+  // The low byte of the eval breaker holds a bit for each thing that asks for attention; hot loops in C come here.
+  constexpr uintptr_t kEvents = 0xff;
+  // relaxed: whoever sets a bit sends a signal afterwards, after which the thread comes here again.
+  if ((std::atomic_ref(thread_state->eval_breaker).load(std::memory_order_relaxed) & kEvents) == 0) return 0;
+  if (_PyEval_MakePendingCalls(thread_state) < 0) return -1;
+  // acq_rel: the exception object was made by another thread. CPython takes it with the same exchange.
+  PyObject* exception = std::atomic_ref(thread_state->async_exc).exchange(nullptr, std::memory_order_acq_rel);
+  if (exception == nullptr) return 0;
+  PyErr_SetNone(exception);
+  Py_DECREF(exception);
+  return -1;
+}
 
 absl::Status MakeBlockingCallsInterruptible() {
   for (const char* name : {"PyErr_CheckSignals", "Py_MakePendingCalls"}) {

@@ -15,6 +15,11 @@
 
 namespace interpd::interp {
 
+// Runs the pending calls of the thread's own interpreter and raises its asynchronous exceptions: what blocking code
+// does when it wakes up. Returns -1 with an exception set when it is to stop waiting, else 0. Costs one load while
+// there is nothing. Requires an attached thread.
+int CheckInterrupts();
+
 // Call once, while no other thread runs Python. On failure (another architecture, or a system that forbids writable
 // code) nothing has changed: interrupts then wait until blocked functions return.
 absl::Status MakeBlockingCallsInterruptible();

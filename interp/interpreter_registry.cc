@@ -47,7 +47,9 @@ struct Books {
 
 class Registry : public InterpreterRegistry {
  public:
-  Registry(HostConfig config, std::unique_ptr<HostServices> host) : config_(config), host_(std::move(host)) {}
+  Registry(HostConfig config, std::unique_ptr<HostServices> host,
+           std::unique_ptr<channels::ChannelRegistry> own_channels)
+      : config_(config), own_channels_(std::move(own_channels)), host_(std::move(host)) {}
 
   ~Registry() override {
     absl::Notification closed;
@@ -191,6 +193,7 @@ class Registry : public InterpreterRegistry {
 
  private:
   const HostConfig config_;
+  const std::unique_ptr<channels::ChannelRegistry> own_channels_;  // null: config_.channels is another's
   std::unique_ptr<HostServices> host_;
   const std::shared_ptr<Books> books_ = std::make_shared<Books>();
 };
@@ -202,10 +205,15 @@ absl::StatusOr<std::unique_ptr<InterpreterRegistry>> InterpreterRegistry::Start(
   if (!prepared.ok()) return prepared;
   absl::Status started = PythonRuntime::Start();
   if (!started.ok()) return started;
-  auto host = std::make_unique<HostServices>(EncodeLimits{.max_bytes = config.max_value_bytes});
+  std::unique_ptr<channels::ChannelRegistry> own_channels;
+  if (config.channels == nullptr) {
+    own_channels = std::make_unique<channels::ChannelRegistry>();
+    config.channels = own_channels.get();
+  }
+  auto host = std::make_unique<HostServices>(EncodeLimits{.max_bytes = config.max_value_bytes}, config.channels);
   absl::Status pumping = host->pump.Start();
   if (!pumping.ok()) return pumping;
-  return std::make_unique<Registry>(config, std::move(host));
+  return std::make_unique<Registry>(config, std::move(host), std::move(own_channels));
 }
 
 }  // namespace interpd::interp

@@ -17,6 +17,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
+#include "channels/channel_registry.h"
 #include "interp/interpreter.h"
 
 namespace interpd::interp {
@@ -26,6 +27,8 @@ inline constexpr size_t kMaxSourceBytes = size_t{64} << 20;
 struct HostConfig {
   size_t max_interpreters = 4096;             // not counting stuck ones
   size_t max_value_bytes = size_t{64} << 20;  // of a call's result as a Value
+  // The channels that hosted code finds by name. Must outlive the registry; null: one of its own.
+  channels::ChannelRegistry* channels = nullptr;
 };
 
 struct HostInfo {

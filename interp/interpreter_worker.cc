@@ -36,10 +36,15 @@ absl::Duration CpuTime(clockid_t clock) {
   return clock_gettime(clock, &time) == 0 ? absl::DurationFromTimespec(time) : absl::ZeroDuration();
 }
 
+// What passes between interpreters stays in memory: the limit only keeps a mistake from taking all of it.
+EncodeLimits ChannelLimits() { return {.max_bytes = size_t{1} << 30, .native_text = true}; }
+
 }  // namespace
 
-HostServices::HostServices(EncodeLimits limits_in)
-    : limits(limits_in), creating(static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))) {}
+HostServices::HostServices(EncodeLimits limits_in, channels::ChannelRegistry* channels_in)
+    : limits(limits_in),
+      channels(channels_in),
+      creating(static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))) {}
 
 // Whoever sets `answered` answers.
 struct InterpreterWorker::StackRequest {
@@ -57,6 +62,8 @@ InterpreterWorker::InterpreterWorker(std::string name, InterpreterConfig config,
       host_(host),
       create_time_(absl::Now()),
       queue_(std::max<size_t>(config_.queue_limit, 1)),
+      link_(
+          std::make_shared<InterpreterLink>(host_->channels, ChannelLimits(), [this] { queue_.event().NotifyAll(); })),
       observer_(std::move(observer)) {}
 
 InterpreterWorker::~InterpreterWorker() = default;
@@ -118,6 +125,10 @@ absl::Status InterpreterWorker::Make() {
     interpreter_state_ = interpreter_->interpreter_state();
   }
   executor_.emplace(host_->limits);
+  if (!link_->Open()) {
+    PyErr_Clear();
+    return absl::ResourceExhaustedError("there is not enough memory for an interpreter");
+  }
   return executor_->SetUp(config_);
 }
 
@@ -127,7 +138,7 @@ void InterpreterWorker::Serve() {
   auto wanted = [this] {
     // relaxed: the event count, or the next look, orders what comes after.
     return queue_.HasWork() || closing_.load(std::memory_order_relaxed) ||
-           stacks_wanted_.load(std::memory_order_relaxed);
+           stacks_wanted_.load(std::memory_order_relaxed) || link_->HasErrands();
   };
   bool hot = false;  // it has not slept since the last piece of work
   while (!closing_.load(std::memory_order_acquire)) {
@@ -148,6 +159,7 @@ void InterpreterWorker::Serve() {
     if (!std::exchange(hot, true)) output_->Settle();
     PyEval_RestoreThread(thread_state);
     if (stacks_wanted_.load(std::memory_order_relaxed)) AnswerStackRequests();
+    if (!link_->RunErrands()) PyErr_WriteUnraisable(nullptr);
     while (std::shared_ptr<Work> work = queue_.Pop()) {
       RunWork(std::move(work));
       // Between two pieces of work other threads of the interpreter get their turn as the GIL decides.
@@ -223,6 +235,7 @@ int InterpreterWorker::OnPendingCall(void* argument) {
   PyThreadState* current = PyThreadState_Get();
   const bool on_own_thread = current == self->interpreter_->thread_state();
   if (self->stacks_wanted_.load(std::memory_order_relaxed)) self->AnswerStackRequests();
+  if (!self->link_->RunErrands()) return -1;
   if (!self->interruptible_ || !self->interrupt_requested_.exchange(false)) return 0;
   if (on_own_thread) {
     PyErr_SetNone(PyExc_KeyboardInterrupt);
@@ -254,6 +267,7 @@ void InterpreterWorker::EndInterpreter() {
   executor_->RunAtExit();
   EndThreads();
   executor_.reset();
+  link_->BeginEnd();
   {
     std::lock_guard lock(mu_);
     ending_ = false;
@@ -264,6 +278,7 @@ void InterpreterWorker::EndInterpreter() {
   }
   interpreter_->End();
   interpreter_.reset();
+  link_->Ended();
 }
 
 void InterpreterWorker::EndThreads() {
@@ -281,6 +296,7 @@ void InterpreterWorker::EndThreads() {
       syscall(SYS_tgkill, getpid(), other->native_thread_id, PythonRuntime::interrupt_signal());
     }
     if (!others) break;
+    link_->interrupt().Raise();
     // CPython tells nobody outside when a thread state goes: look again, ever less often.
     ScopedDetach detached;
     absl::SleepFor(pause);
@@ -357,6 +373,7 @@ bool InterpreterWorker::Interrupt() {
 void InterpreterWorker::Kick() {
   if (interpreter_state_ == nullptr) return;
   _PyEval_AddPendingCall(interpreter_state_, &OnPendingCall, this, 0);
+  link_->interrupt().Raise();
   // The interpreter lives, so its thread does.
   pthread_kill(thread_.native_handle(), PythonRuntime::interrupt_signal());
 }
@@ -504,6 +521,7 @@ void InterpreterWorker::DumpStacks(absl::AnyInvocable<void(std::string) &&> done
       stack_requests_.push_back(request);
       stacks_wanted_ = true;
       _PyEval_AddPendingCall(interpreter_state_, &OnPendingCall, this, 0);
+      link_->interrupt().Raise();
     }
   }
   queue_.event().NotifyAll();

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "interp/interpreter.h"
+#include "interp/interpreter_link.h"
 #include "interp/output_capture.h"
 #include "interp/python_api.h"
 #include "interp/python_executor.h"
@@ -32,9 +33,10 @@ inline constexpr absl::Duration kStuckAfter = absl::Seconds(5);
 
 // What all workers share. Outlives them.
 struct HostServices {
-  explicit HostServices(EncodeLimits limits_in);
+  HostServices(EncodeLimits limits_in, channels::ChannelRegistry* channels_in);
 
   const EncodeLimits limits;
+  channels::ChannelRegistry* const channels;
   OutputPump pump;
   TimerThread timers;
   // More at once would only compete for the cores.
@@ -107,6 +109,7 @@ class InterpreterWorker : public Interpreter, public std::enable_shared_from_thi
   const absl::Time create_time_;
 
   WorkQueue queue_;
+  const std::shared_ptr<InterpreterLink> link_;
   std::shared_ptr<OutputCapture> output_;  // set before Start returns
   std::atomic<int64_t> completed_{0};
   std::atomic<size_t> cancelled_in_queue_{0};  // Works that were cancelled while they waited and are still linked

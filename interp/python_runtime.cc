@@ -7,6 +7,8 @@
 #include "absl/log/log.h"
 #include "absl/strings/str_cat.h"
 #include "interp/blocking_calls.h"
+#include "interp/helpers_source.h"
+#include "interp/host_module.h"
 #include "interp/hosted_source.h"
 #include "interp/py_ref.h"
 #include "interp/python_api.h"
@@ -22,6 +24,7 @@ struct State {
   PyThreadState* main_thread_state = nullptr;
   std::string version;
   std::string hosted_code;
+  std::string helpers_code;
 };
 
 State& state() {
@@ -34,14 +37,14 @@ absl::Status Error(const PyStatus& status) {
                                           status.err_msg ? status.err_msg : "unknown error"));
 }
 
-absl::Status CompileHostedSource() {
-  PyRef code = PyRef::Steal(Py_CompileString(kHostedSource, "<interpd>", Py_file_input));
+absl::Status Compile(const char* source, std::string* result) {
+  PyRef code = PyRef::Steal(Py_CompileString(source, "<interpd>", Py_file_input));
   PyRef bytes = code ? PyRef::Steal(PyMarshal_WriteObjectToString(code.get(), Py_MARSHAL_VERSION)) : PyRef();
   if (!bytes) {
     PyErr_Print();
     return absl::InternalError("the host's own Python code does not compile");
   }
-  state().hosted_code.assign(PyBytes_AS_STRING(bytes.get()), static_cast<size_t>(PyBytes_GET_SIZE(bytes.get())));
+  result->assign(PyBytes_AS_STRING(bytes.get()), static_cast<size_t>(PyBytes_GET_SIZE(bytes.get())));
   return absl::OkStatus();
 }
 
@@ -58,6 +61,9 @@ absl::Status PythonRuntime::Start() {
   pre.utf8_mode = 1;
   PyStatus status = Py_PreInitialize(&pre);
   if (PyStatus_Exception(status)) return Error(status);
+
+  absl::Status registered = RegisterHostModule();
+  if (!registered.ok()) return registered;
 
   PyConfig config;
   PyConfig_InitIsolatedConfig(&config);
@@ -78,7 +84,8 @@ absl::Status PythonRuntime::Start() {
   if (!StreamPeek::Learn())
     LOG(WARNING) << "Standard streams are flushed after every call: this CPython lays them out anew.";
   state().version = Py_GetVersion();
-  absl::Status compiled = CompileHostedSource();
+  absl::Status compiled = Compile(kHostedSource, &state().hosted_code);
+  if (compiled.ok()) compiled = Compile(kHelpersSource, &state().helpers_code);
   state().main_thread_state = PyEval_SaveThread();
   return compiled;
 }
@@ -90,6 +97,7 @@ void PythonRuntime::Finish() {
 
 const std::string& PythonRuntime::version() { return state().version; }
 const std::string& PythonRuntime::hosted_code() { return state().hosted_code; }
+const std::string& PythonRuntime::helpers_code() { return state().helpers_code; }
 int PythonRuntime::interrupt_signal() { return SIGRTMIN + 5; }
 
 }  // namespace interpd::interp

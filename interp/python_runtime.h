@@ -24,6 +24,8 @@ class PythonRuntime {
 
   // The compiled form (marshal) of the Python side of the host, interp/hosted.py.
   static const std::string& hosted_code();
+  // That of the module `interpd`, interp/interpd_helpers.py.
+  static const std::string& helpers_code();
 
   // The signal that makes a blocked system call of a thread return with EINTR. Its handler does nothing.
   static int interrupt_signal();

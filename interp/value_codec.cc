@@ -6,8 +6,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "channels/buffer.h"
+#include "channels/channel.h"
 #include "channels/error.h"
 #include "interp/adopted_text.h"
+#include "interp/host_state.h"
 
 namespace interpd::interp {
 namespace {
@@ -17,6 +20,9 @@ using channels::Node;
 using channels::Value;
 using channels::ValueBuilder;
 using channels::ValueConsumer;
+
+// What EncodeSimple takes without asking for a limit.
+constexpr Py_ssize_t kSimpleBytes = 1 << 20;
 
 // ---- PyObject -> Value --------------------------------------------------------------------------------------------
 
@@ -58,9 +64,18 @@ class Encoder {
       builder_.Complex(PyComplex_RealAsDouble(object), PyComplex_ImagAsDouble(object));
       return true;
     }
-    return Fail(object,
-                absl::StrCat("a ", Py_TYPE(object)->tp_name, " is not shareable (shareable are None, bool, int, ",
-                             "float, complex, str, bytes, tuple, list, set, frozenset and dict)"));
+    if (channels::Channel* channel = AsChannel(object)) {
+      builder_.Channel(channels::Ref<channels::Channel>::Borrow(channel));
+      return true;
+    }
+    std::string_view why_not;
+    if (channels::Ref<channels::Shared> view = AsBufferView(object, &why_not)) {
+      return builder_.Buffer(std::move(view)), true;
+    }
+    if (!why_not.empty()) return Fail(object, std::string(why_not));
+    return Fail(object, absl::StrCat(
+                            "a ", Py_TYPE(object)->tp_name, " is not shareable (shareable are None, bool, int, ",
+                            "float, complex, str, bytes, tuple, list, set, frozenset, dict, memoryview and channels)"));
   }
 
   // Whether `bytes` more are within the limit.
@@ -195,6 +210,13 @@ PyRef DecodeUcs(const Node& node) {
   return text;
 }
 
+PyRef Unpickle(const Node& node) {
+  PyRef pickle = PyRef::Steal(PyImport_ImportModule("pickle"));
+  PyRef bytes = PyRef::Steal(PyMemoryView_FromMemory(const_cast<char*>(node.bytes.data()),
+                                                     static_cast<Py_ssize_t>(node.bytes.size()), PyBUF_READ));
+  return pickle && bytes ? PyRef::Steal(PyObject_CallMethod(pickle.get(), "loads", "O", bytes.get())) : PyRef();
+}
+
 PyRef DecodeSequence(ValueConsumer& reader, const Node& node) {
   const bool is_tuple = node.kind == Kind::kTuple;
   Py_ssize_t size = static_cast<Py_ssize_t>(node.count);
@@ -262,9 +284,16 @@ PyRef DecodeNode(ValueConsumer& reader) {
     case Kind::kUcs1Str:
     case Kind::kUcs2Str:
     case Kind::kUcs4Str: return DecodeUcs(node);
-    case Kind::kPickle:
-    case Kind::kBuffer:
-    case Kind::kChannel: break;
+    case Kind::kPickle: return Unpickle(node);
+    case Kind::kBuffer: {
+      HostState* state = CurrentHostState();
+      return state == nullptr ? PyRef() : FromBufferView(*state, static_cast<channels::BufferView*>(node.shared));
+    }
+    case Kind::kChannel: {
+      HostState* state = CurrentHostState();
+      auto* channel = static_cast<channels::Channel*>(node.shared);
+      return state == nullptr ? PyRef() : FromChannel(*state, channels::Ref<channels::Channel>::Borrow(channel));
+    }
     case Kind::kBytes: return PyRef::Steal(PyBytes_FromStringAndSize(bytes, size));
     case Kind::kTuple:
     case Kind::kList: return DecodeSequence(reader, node);
@@ -277,6 +306,30 @@ PyRef DecodeNode(ValueConsumer& reader) {
 }
 
 }  // namespace
+
+bool EncodeSimple(PyObject* object, Value* value) {
+  PyTypeObject* type = Py_TYPE(object);
+  if (type == &PyLong_Type) {
+    auto* number = reinterpret_cast<PyLongObject*>(object);
+    if (!PyUnstable_Long_IsCompact(number)) return false;
+    *value = Value::Int(PyUnstable_Long_CompactValue(number));
+  } else if (type == &PyBytes_Type && PyBytes_GET_SIZE(object) <= kSimpleBytes) {
+    *value = Value::Bytes({PyBytes_AS_STRING(object), static_cast<size_t>(PyBytes_GET_SIZE(object))});
+  } else if (type == &PyUnicode_Type && PyUnicode_IS_COMPACT_ASCII(object) &&
+             PyUnicode_GET_LENGTH(object) <= kSimpleBytes) {
+    *value = Value::Text(Kind::kAsciiStr, {reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(object)),
+                                           static_cast<size_t>(PyUnicode_GET_LENGTH(object))});
+  } else if (type == &PyFloat_Type) {
+    *value = Value::Float(PyFloat_AS_DOUBLE(object));
+  } else if (object == Py_None) {
+    *value = Value();
+  } else if (type == &PyBool_Type) {
+    *value = Value::Bool(object == Py_True);
+  } else {
+    return false;
+  }
+  return true;
+}
 
 absl::StatusOr<Value> Encode(PyObject* object, const EncodeLimits& limits) { return Encoder(limits).Run(object); }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/log/check.h"
+#include "channels/shared.h"
 
 namespace interpd::testing {
 namespace {
@@ -16,7 +17,8 @@ std::unique_ptr<interp::InterpreterRegistry>& TheHost() {
 
 interp::InterpreterRegistry& Host() {
   if (!TheHost()) {
-    absl::StatusOr<std::unique_ptr<interp::InterpreterRegistry>> started = interp::InterpreterRegistry::Start({});
+    absl::StatusOr<std::unique_ptr<interp::InterpreterRegistry>> started =
+        interp::InterpreterRegistry::Start({.channels = &Channels()});
     CHECK_OK(started.status());
     TheHost() = *std::move(started);
   }
@@ -24,6 +26,16 @@ interp::InterpreterRegistry& Host() {
 }
 
 void EndHost() { TheHost().reset(); }
+
+channels::ChannelRegistry& Channels() {
+  static auto* channels = new channels::ChannelRegistry;
+  return *channels;
+}
+
+int64_t LiveObjects() {
+  Channels().List("", 1);  // forgets channels that are closed and empty
+  return channels::Shared::live_count();
+}
 
 TestInterpreter::TestInterpreter(interp::InterpreterConfig config, std::string_view name) {
   absl::Notification made;

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
+#include "channels/channel_registry.h"
 #include "channels/value.h"
 #include "interp/interpreter.h"
 #include "interp/interpreter_registry.h"
@@ -20,6 +21,12 @@ namespace interpd::testing {
 // The registry of this process, started by the first use. Ended by EndHost, which main() of host tests calls.
 interp::InterpreterRegistry& Host();
 void EndHost();
+
+// The named channels of its interpreters.
+channels::ChannelRegistry& Channels();
+
+// Buffers, channels and the like that exist in this process: what has no owner is gone.
+int64_t LiveObjects();
 
 // Work that keeps what it is given.
 class RecordedWork : public interp::Work {
