@@ -37,9 +37,7 @@ class Listeners {
   void NotifyAll() {
     if (!AnyArmed(Published::kAnyhow)) return;
     TellWatchers();
-    // relaxed: the signal orders what is to be seen.
-    while (TellOneSelect()) {
-    }
+    selects_.ForEachArmed([this](SelectPlace* place, uint64_t version) { SignalAndTell(place, version); });
   }
   // Where a fence was already: as Notify.
   void NotifyAfterFence() {
@@ -94,9 +92,7 @@ class Listeners {
   bool TellOneSelect() {
     uint64_t version;
     while (SelectPlace* place = selects_.Oldest(nullptr, &version)) {
-      // acquire: the waiter of this version, or of a later one, who is signalled for nothing.
-      place->waiter.load(std::memory_order_acquire)->Signal();
-      if (selects_.Tell(place, version)) return true;
+      if (SignalAndTell(place, version)) return true;
     }
     return false;
   }
@@ -135,6 +131,12 @@ class Listeners {
     if (published == Published::kSeqCst) return armed_.load(std::memory_order_seq_cst) != 0;
     Fence<Atom>(std::memory_order_seq_cst);
     return armed_.load(std::memory_order_relaxed) != 0;  // relaxed: ordered by the fence
+  }
+
+  bool SignalAndTell(SelectPlace* place, uint64_t version) {
+    // acquire: the waiter of this version, or of a later one, who is signalled for nothing.
+    place->waiter.load(std::memory_order_acquire)->Signal();
+    return selects_.Tell(place, version);
   }
 
   std::shared_ptr<Watcher> TakeOut(WatchPlace* place, uint64_t version) {

@@ -70,6 +70,7 @@ class BasicSelectWaiter final : public SelectWaiter {
     // relaxed: published with the places that name the waiter.
     word_.store(Word(version_, kWaiting), std::memory_order_relaxed);
     key_ = event_.PrepareWait();
+    announced_ = true;
     return version_;
   }
 
@@ -82,13 +83,14 @@ class BasicSelectWaiter final : public SelectWaiter {
     if (SpinIfReal<Atom>(spin_, disturbed) || disturbed()) return WaitResult::kNotified;
     const auto start = AdaptiveSpin::Clock::now();
     const WaitResult result = event_.Wait(key_, wait.deadline, InterruptOf<Atom>(wait), wait.ticket);
+    announced_ = false;
     if (result == WaitResult::kNotified) spin_.Slept(AdaptiveSpin::Clock::now() - start);
     return result;
   }
 
   // Ends the wait. True: no rendezvous was made and none will be. False: one was, with the case *chosen.
   bool End(size_t* chosen) {
-    event_.CancelWait(key_);
+    if (announced_) event_.CancelWait(key_);
     // acquire: as above.
     uint64_t word = word_.load(std::memory_order_acquire);
     while (PhaseOf(word) == kWaiting) {
@@ -151,6 +153,7 @@ class BasicSelectWaiter final : public SelectWaiter {
   size_t chosen_ = 0;     // the partner's, between claimed and done
   uint64_t version_ = 0;  // the owner's, as what follows
   uint32_t key_ = 0;
+  bool announced_ = false;
   AdaptiveSpin spin_;
 };
 
