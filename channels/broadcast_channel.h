@@ -54,10 +54,9 @@ class Subscription final : public Shared {
   bool HasRoom() const { return room_.load(std::memory_order_seq_cst) > 0; }  // seq_cst: the answer "full"
   bool TakeRoom() {
     int64_t room = room_.load(std::memory_order_seq_cst);  // seq_cst: the answer "full"
-    // acq_rel: room is given back after a value was taken out of the queue.
+    // acquire (in seq_cst): room is given back after a value was taken out of the queue.
     while (room > 0) {
-      if (room_.compare_exchange_weak(room, room - 1, std::memory_order_acq_rel, std::memory_order_seq_cst))
-        return true;
+      if (room_.compare_exchange_weak(room, room - 1, std::memory_order_seq_cst)) return true;
     }
     return false;
   }

@@ -44,12 +44,12 @@
 #ifndef INTERPD_CHANNELS_EVENT_COUNT_H_
 #define INTERPD_CHANNELS_EVENT_COUNT_H_
 
+#include <array>
 #include <atomic>
 #include <climits>
 #include <cstddef>
 #include <cstdint>
 
-#include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
 #include "channels/atom.h"
 #include "channels/deadline.h"
@@ -119,11 +119,12 @@ class BasicEventCount {
   // Requires: at most kMaxFutexConditions - 1 events.
   static WaitResult WaitAny(absl::Span<const Prepared> prepared, const Deadline& deadline = Deadline::Infinite(),
                             Interrupt* interrupt = nullptr, uint32_t ticket = 0) {
-    absl::InlinedVector<FutexCondition<Atom>, 4> conditions;
-    for (const Prepared& one : prepared) conditions.push_back({&one.event->word_, one.key});
+    std::array<FutexCondition<Atom>, kMaxFutexConditions> conditions;
+    size_t count = 0;
+    for (const Prepared& one : prepared) conditions[count++] = {&one.event->word_, one.key};
     bool interrupted = false;
     if (interrupt != nullptr) {
-      conditions.push_back({&interrupt->word_, ticket});
+      conditions[count++] = {&interrupt->word_, ticket};
       interrupted = interrupt->Announce() != ticket;
     }
     WaitResult result;
@@ -136,7 +137,7 @@ class BasicEventCount {
         result = WaitResult::kInterrupted;
         break;
       }
-      if (!Futex<Atom>::Wait(conditions, deadline)) {
+      if (!Futex<Atom>::Wait(absl::MakeConstSpan(conditions.data(), count), deadline)) {
         result = Released(prepared) ? WaitResult::kNotified : WaitResult::kTimeout;
         break;
       }

@@ -94,8 +94,7 @@ class BasicSelectWaiter final : public SelectWaiter {
     // acquire: as above.
     uint64_t word = word_.load(std::memory_order_acquire);
     while (PhaseOf(word) == kWaiting) {
-      // relaxed: a partner that comes too late learns nothing from it.
-      if (word_.compare_exchange_weak(word, Word(version_, kIdle), std::memory_order_relaxed,
+      if (word_.compare_exchange_weak(word, Word(version_, kIdle), std::memory_order_acquire,
                                       std::memory_order_acquire)) {
         return true;
       }
