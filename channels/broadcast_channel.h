@@ -9,8 +9,8 @@
 // Guarantees: each subscriber gets the values of one sender in the order in which they were sent, and every value whose
 // send began after Subscribe returned and ended before its end was closed, but for what its policy lets it lose.
 // Different subscribers may get values of different senders in different orders: sends are not linearizable as a whole.
-// A send that meets a Close may reach some subscribers only. Lock-free. A sender that stops in the midst of a send
-// holds one value's room with each blocking subscriber.
+// A send that meets a Close may reach some subscribers only; if it reached none, it says kClosed. Lock-free. A sender
+// that stops in the midst of a send holds one value's room with each blocking subscriber.
 //
 // Thread safety: all methods, any thread.
 #ifndef INTERPD_CHANNELS_BROADCAST_CHANNEL_H_
@@ -63,12 +63,14 @@ class Subscription final : public Shared {
   // May be negative: values that came back.
   void GiveRoom(int64_t count) { room_.fetch_add(count, std::memory_order_seq_cst); }  // seq_cst: as above
 
-  // Puts the value in by the subscriber's policy. Requires: room was taken, if it blocks.
-  void Deliver(Value value) {
-    while (queue_->TrySend(value) == Outcome::kFull) {
+  // Puts the value in by the subscriber's policy; false: the end is closed. Requires: room was taken, if it blocks.
+  bool Deliver(Value value) {
+    while (true) {
+      const Outcome outcome = queue_->TrySend(value);
+      if (outcome != Outcome::kFull) return outcome == Outcome::kDone;
       if (slow_ == SlowSubscriber::kDisconnect) {
         queue_->Close();
-        return;
+        return false;
       }
       Value oldest;
       // relaxed: a statistic
@@ -256,13 +258,11 @@ class BroadcastChannel final : public WaitingChannel<Atom> {
     Targets targets;
     hub_->ForEach([&](const auto& target) { targets.push_back(target); });
     if (!TakeRoom(targets)) return Outcome::kFull;
-    bool gone = false;
-    for (const auto& target : targets) {
-      target->Deliver(value.Share());
-      gone |= target->gone();
-    }
+    size_t delivered = 0;
+    for (const auto& target : targets) delivered += target->Deliver(value.Share());
+    if (delivered < targets.size()) hub_->Sweep();
+    if (delivered == 0 && hub_->closed()) return Outcome::kClosed;
     value = Value();
-    if (gone) hub_->Sweep();
     sent_.fetch_add(1, std::memory_order_relaxed);  // relaxed: a statistic
     return Outcome::kDone;
   }
