@@ -13,8 +13,9 @@ TEST(HostChannelTest, SendAndReceive) {
   python.Run(R"(
 ch = interpd.channel()
 values = [None, True, False, 0, -1, 2**62, -2**63, 2**100, 0.5, float('inf'), 1j,
-          '', 'a', 'text', 'caf\xe9', '\u20ac', '\U0001f40d' * 3, '\ud800', b'', b'x', b'bytes' * 100, (), (1, (2, ('x',))), [1, [2]], {1, 2}, frozenset('ab'),
-          {'k': [1, {'n': b'v'}]}, 'long' * 10_000, b'long' * 10_000, ('long' * 10_000, b'long' * 10_000, 1)]
+          '', 'a', 'text', 'caf\xe9', '\u20ac', '\U0001f40d' * 3, '\ud800', b'', b'x', b'bytes' * 100,
+          (), (1, (2, ('x',))), [1, [2]], {1, 2}, frozenset('ab'), {'k': [1, {'n': b'v'}]},
+          'long' * 10_000, b'long' * 10_000, ('long' * 10_000, b'long' * 10_000, 1)]
 for value in values:
     ch.send(value)
 assert len(ch) == len(values) == ch.qsize()
