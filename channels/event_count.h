@@ -19,28 +19,28 @@
 // yet finds another epoch than its key and does not sleep (the kernel compares as it puts it to bed), and of those
 // asleep the kernel wakes one (all).
 //
-// Theorem 2 (baton rule). NotifyOne is enough for "one item came" if every waiter that was released and leaves WITHOUT
-// taking an item, that is, goes neither through a successful nor a failed try after its release, calls NotifyOne. Such
-// are: a select that took another case, a time-out, an interrupt or a cancellation that came together with the
-// notification. Wait tells: it returns kTimeout and kInterrupted only to waiters that NotifyOne has not released, who
-// owe nothing; who got kNotified either tries again or passes on. After WaitAny, CancelWait tells for each event.
-// Proof: consider an item that nobody takes while somebody sleeps for ever. The N of its push released a waiter W. W's
-// next try, being later than the push, takes this item or one in its place, or finds nothing because others took it,
-// which contradicts the assumption; or W makes no try and passes on by an N' of which the same holds. There are
-// finitely many waiters announced before the item came, and those announced later see it in R.
+// Theorem 2 (baton rule). NotifyOne is enough for "one item came" if each waiter that got kNotified tries again,
+// whether it finds something or not, or else calls NotifyOne (a select that took another case, a cancelled call). Who
+// got kTimeout or kInterrupted, and who called CancelWait, owes nothing: the kernel has woken nobody in its place.
+// Proof: consider an item that nobody takes while somebody sleeps for ever, W. N of its push came while W was asleep
+// (or W would have seen the item in R, or another epoch than its key). So N woke somebody, who tried after the push and
+// took this item, or one in its place, or found nothing because others had taken it, which contradicts the assumption;
+// or who passed on by an N' of which the same holds. There are finitely many asleep before the item came.
+//
+// Theorem 3 (posters that stop). Each N that returns while somebody is asleep has woken somebody itself. For it looks
+// at a count that says at least how many are asleep (invariant 1). So a poster that stops anywhere hides no sleeper
+// from the others.
 //
 // The word is { epoch : 32, waiters : 32 }. Invariants:
-//  1. waiters >= those announced with the present epoch + those asleep, less one for each NotifyOne that has counted
-//     and not yet woken. It may be more: of waiters that NotifyOne released before they slept, one is uncounted by it,
-//     and the others remain counted. Each surplus costs one needless system call, once.
-//  2. The epoch changes when and only when somebody is released. So who finds its key as the epoch was not released.
-//     (2^32 releases between a waiter's look at the epoch and its sleep would be missed.)
-// A poster that stops between counting and waking leaves a waiter asleep whom the word does not count any more. Who was
-// released and has taken an item, and sees that more are there, calls PassOn: it wakes also such a one. So a stopped
-// poster keeps nobody asleep while others' items lie there.
+//  1. waiters counts those who announced themselves and are not uncounted. Each is uncounted once: by whoever woke it,
+//     after that (the kernel tells how many it woke), or by itself when nobody has woken it: released before it slept,
+//     cancelled, timed out, interrupted. So it is never less than the number of those asleep.
+//  2. The epoch only grows, by one for each notification that saw a waiter. (2^32 of them between a waiter's look at
+//  the
+//     epoch and its sleep would be missed.)
 //
-// Without waiters a notification costs a fence and a load; of many notifications before the waiters are on their feet,
-// one for each waiter makes a system call. Thread safety: all methods, any thread. It must outlive the notifications.
+// Without waiters a notification costs a fence and a load; and since those woken are uncounted by who woke them, it
+// costs no more while they are on their way. Thread safety: all methods, any thread. It must outlive all calls.
 #ifndef INTERPD_CHANNELS_EVENT_COUNT_H_
 #define INTERPD_CHANNELS_EVENT_COUNT_H_
 
@@ -73,17 +73,12 @@ class BasicEventCount {
  public:
   using Interrupt = BasicInterrupt<Atom>;
 
-  // An announced wait on one of several events.
-  struct Prepared {
-    BasicEventCount* event;
-    uint32_t key;
-  };
-
   BasicEventCount() = default;
   BasicEventCount(const BasicEventCount&) = delete;
   BasicEventCount& operator=(const BasicEventCount&) = delete;
 
-  // Announces a wait. The caller must look at its condition again and then call CancelWait or Wait with the key.
+  // Announces a wait. The caller must look at its condition again and then call CancelWait or Wait with the key, one of
+  // them and once.
   uint32_t PrepareWait() {
     // seq_cst, with the fence: the announcement comes before the caller's re-check in the one order that the
     // notifications' fences are part of. acquire (in seq_cst): the key is read before the re-check.
@@ -92,53 +87,42 @@ class BasicEventCount {
     return UpperHalf(before);
   }
 
-  // Takes the announcement back. Returns whether somebody was released since: after a sleep (WaitAny) that may have
-  // been this waiter, and the baton rule holds; a waiter that has not slept owes nothing.
-  bool CancelWait(uint32_t key) {
-    // acquire: what was written before a notification is visible. No release: a poster that still counts this waiter
-    // only makes a needless system call.
-    uint64_t word = word_.load(std::memory_order_acquire);
-    // Only while nobody was released is this waiter known to be counted still.
-    while (UpperHalf(word) == key) {
-      if (word_.compare_exchange_weak(word, word - 1, std::memory_order_acquire, std::memory_order_acquire))
-        return false;
-    }
-    return true;
-  }
+  void CancelWait(uint32_t /*key*/) { Uncount(1); }
 
   // Sleeps until released, the deadline, or the interrupt's Raise after `ticket` was read.
   WaitResult Wait(uint32_t key, const Deadline& deadline = Deadline::Infinite(), Interrupt* interrupt = nullptr,
                   uint32_t ticket = 0) {
-    const Prepared prepared = {this, key};
-    const WaitResult result = WaitAny(absl::MakeConstSpan(&prepared, 1), deadline, interrupt, ticket);
-    if (result == WaitResult::kNotified) return result;
-    return CancelWait(key) ? WaitResult::kNotified : result;  // a notification that came just in time counts
-  }
-
-  // Sleeps until one of the events has released somebody, or as above. The caller then calls CancelWait for each.
-  // Requires: at most kMaxFutexConditions - 1 events.
-  static WaitResult WaitAny(absl::Span<const Prepared> prepared, const Deadline& deadline = Deadline::Infinite(),
-                            Interrupt* interrupt = nullptr, uint32_t ticket = 0) {
-    std::array<FutexCondition<Atom>, kMaxFutexConditions> conditions;
+    std::array<FutexCondition<Atom>, 2> conditions;
     size_t count = 0;
-    for (const Prepared& one : prepared) conditions[count++] = {&one.event->word_, one.key};
     bool interrupted = false;
     if (interrupt != nullptr) {
       conditions[count++] = {&interrupt->word_, ticket};
       interrupted = interrupt->Announce() != ticket;
     }
+    conditions[count++] = {&word_, key};  // the last: whether that was woken, the futex tells exactly
     WaitResult result;
     while (true) {
-      if (Released(prepared)) {
+      // acquire: what was written before the notification is visible.
+      if (UpperHalf(word_.load(std::memory_order_acquire)) != key) {
+        Uncount(1);
         result = WaitResult::kNotified;
         break;
       }
       if (interrupted || (interrupt != nullptr && interrupt->ticket() != ticket)) {
+        Uncount(1);
         result = WaitResult::kInterrupted;
         break;
       }
-      if (!Futex<Atom>::Wait(absl::MakeConstSpan(conditions.data(), count), deadline)) {
-        result = Released(prepared) ? WaitResult::kNotified : WaitResult::kTimeout;
+      const FutexResult slept = Futex<Atom>::Wait(absl::MakeConstSpan(conditions.data(), count), deadline);
+      if (slept == FutexResult::kWoken) {
+        // acquire: as above; a sleeper that is woken sees the epoch that was made before.
+        (void)word_.load(std::memory_order_acquire);
+        result = WaitResult::kNotified;
+        break;
+      }
+      if (slept == FutexResult::kTimeout) {
+        Uncount(1);
+        result = WaitResult::kTimeout;
         break;
       }
     }
@@ -146,42 +130,24 @@ class BasicEventCount {
     return result;
   }
 
-  // Releases one waiter, if there is any.
-  void NotifyOne(Published published = Published::kAnyhow) {
-    uint64_t word = Look(published);
-    do {
-      if (LowerHalf(word) == 0) return;
-      // release: pairs with the acquire in Released.
-    } while (
-        !word_.compare_exchange_weak(word, word + kOneUpper - 1, std::memory_order_release, std::memory_order_relaxed));
-    Futex<Atom>::Wake(&word_, 1);
-  }
-
-  // NotifyOne by a waiter that was released, for what it leaves; see above. A system call, whoever waits.
-  void PassOn() {
-    uint64_t word = Look(Published::kAnyhow);
-    // release: as in NotifyOne. With no waiter counted there is nobody to release but those who are released already.
-    while (LowerHalf(word) != 0 && !word_.compare_exchange_weak(word, word + kOneUpper - 1, std::memory_order_release,
-                                                                std::memory_order_relaxed)) {
-    }
-    Futex<Atom>::Wake(&word_, 1);
-  }
+  // Releases one waiter, if there is any; and whoever has announced itself and does not sleep yet.
+  void NotifyOne(Published published = Published::kAnyhow) { Notify(published, 1); }
 
   // Releases all waiters.
-  void NotifyAll(Published published = Published::kAnyhow) {
-    uint64_t word = Look(published);
-    do {
-      if (LowerHalf(word) == 0) return;
-      // release: pairs with the acquire in Released. The new epoch begins without waiters.
-    } while (!word_.compare_exchange_weak(word, (word & ~uint64_t{UINT32_MAX}) + kOneUpper, std::memory_order_release,
-                                          std::memory_order_relaxed));
-    Futex<Atom>::Wake(&word_, INT_MAX);
-  }
+  void NotifyAll(Published published = Published::kAnyhow) { Notify(published, INT_MAX); }
 
   // A guess, for those who choose between spinning and sleeping.
   bool HasWaiters() const { return LowerHalf(word_.load(std::memory_order_relaxed)) != 0; }
 
  private:
+  void Notify(Published published, int sleepers) {
+    if (LowerHalf(Look(published)) == 0) return;
+    // release: pairs with the acquire in Wait.
+    word_.fetch_add(kOneUpper, std::memory_order_release);
+    const int woken = Futex<Atom>::Wake(&word_, sleepers);
+    if (woken > 0) Uncount(static_cast<uint64_t>(woken));
+  }
+
   // The poster's half of the Dekker pair: its change comes before, the look at the waiters after.
   uint64_t Look(Published published) const {
     // seq_cst: see Published.
@@ -190,13 +156,8 @@ class BasicEventCount {
     return word_.load(std::memory_order_relaxed);  // relaxed: ordered by the fence
   }
 
-  static bool Released(absl::Span<const Prepared> prepared) {
-    for (const Prepared& one : prepared) {
-      // acquire: what was written before the notification is visible to the waiter.
-      if (UpperHalf(one.event->word_.load(std::memory_order_acquire)) != one.key) return true;
-    }
-    return false;
-  }
+  // relaxed: who still counts these waiters only makes a needless system call.
+  void Uncount(uint64_t waiters) { word_.fetch_sub(waiters, std::memory_order_relaxed); }
 
   Atom<uint64_t> word_{0};
 };

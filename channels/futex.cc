@@ -24,10 +24,10 @@ const uint32_t* Address(const std::atomic<uint64_t>* word) {
   return reinterpret_cast<const uint32_t*>(word) + (std::endian::native == std::endian::little ? 1 : 0);
 }
 
-// Where the kernel cannot wait on several words, the first is slept on and the others are looked at this often.
+// Where the kernel cannot wait on several words, the last is slept on and the others are looked at this often.
 constexpr absl::Duration kLook = absl::Milliseconds(2);
 
-bool WaitOne(const FutexCondition<std::atomic>& condition, const Deadline& deadline) {
+FutexResult WaitOne(const FutexCondition<std::atomic>& condition, const Deadline& deadline) {
   timespec moment;
   timespec* moment_or_null = nullptr;
   if (!deadline.infinite()) {
@@ -37,7 +37,9 @@ bool WaitOne(const FutexCondition<std::atomic>& condition, const Deadline& deadl
   // The BITSET form takes a moment of the monotonic clock, not a duration.
   const long result = syscall(SYS_futex, Address(condition.word), FUTEX_WAIT_BITSET_PRIVATE, condition.expected,
                               moment_or_null, nullptr, FUTEX_BITSET_MATCH_ANY);
-  return !(result == -1 && errno == ETIMEDOUT);
+  // 0 only for who was taken off the queue by a wake, even if a signal or the deadline came at once.
+  if (result == 0) return FutexResult::kWoken;
+  return errno == ETIMEDOUT ? FutexResult::kTimeout : FutexResult::kOther;
 }
 
 bool Hold(Conditions conditions) {
@@ -49,15 +51,16 @@ bool Hold(Conditions conditions) {
 }
 
 // Linux before 5.16, and sandboxes that do not know the call.
-bool WaitWithoutKernel(Conditions conditions, const Deadline& deadline) {
+FutexResult WaitWithoutKernel(Conditions conditions, const Deadline& deadline) {
   while (Hold(conditions)) {
-    if (deadline.Passed()) return false;
-    if (WaitOne(conditions[0], Deadline::After(std::min(kLook, deadline.Left())))) return true;
+    if (deadline.Passed()) return FutexResult::kTimeout;
+    const FutexResult result = WaitOne(conditions.back(), Deadline::After(std::min(kLook, deadline.Left())));
+    if (result != FutexResult::kTimeout) return result;
   }
-  return true;
+  return FutexResult::kOther;
 }
 
-bool WaitAny(Conditions conditions, const Deadline& deadline) {
+FutexResult WaitAny(Conditions conditions, const Deadline& deadline) {
   // relaxed: a hint that spares a system call that fails.
   static std::atomic<bool> kernel_can{true};
   if (!kernel_can.load(std::memory_order_relaxed)) return WaitWithoutKernel(conditions, deadline);
@@ -75,21 +78,24 @@ bool WaitAny(Conditions conditions, const Deadline& deadline) {
     moment_or_null = &moment;
   }
   const long result = syscall(SYS_futex_waitv, waiters.data(), conditions.size(), 0, moment_or_null, CLOCK_MONOTONIC);
-  if (result >= 0 || errno == EAGAIN || errno == EINTR) return true;
-  if (errno == ETIMEDOUT) return false;
+  // The index of the last word of those that were woken; an error only when none was.
+  if (result >= 0)
+    return static_cast<size_t>(result) + 1 == conditions.size() ? FutexResult::kWoken : FutexResult::kOther;
+  if (errno == EAGAIN || errno == EINTR) return FutexResult::kOther;
+  if (errno == ETIMEDOUT) return FutexResult::kTimeout;
   kernel_can.store(false, std::memory_order_relaxed);
   return WaitWithoutKernel(conditions, deadline);
 }
 
 }  // namespace
 
-bool Futex<std::atomic>::Wait(Conditions conditions, const Deadline& deadline) {
+FutexResult Futex<std::atomic>::Wait(Conditions conditions, const Deadline& deadline) {
   CHECK(!conditions.empty() && conditions.size() <= kMaxFutexConditions);
   return conditions.size() == 1 ? WaitOne(conditions[0], deadline) : WaitAny(conditions, deadline);
 }
 
-void Futex<std::atomic>::Wake(std::atomic<uint64_t>* word, int sleepers) {
-  syscall(SYS_futex, Address(word), FUTEX_WAKE_PRIVATE, sleepers, nullptr, nullptr, 0);
+int Futex<std::atomic>::Wake(std::atomic<uint64_t>* word, int sleepers) {
+  return static_cast<int>(syscall(SYS_futex, Address(word), FUTEX_WAKE_PRIVATE, sleepers, nullptr, nullptr, 0));
 }
 
 }  // namespace interpd::channels

@@ -31,17 +31,23 @@ struct FutexCondition {
 // The kernel's limit for one wait on several words.
 inline constexpr size_t kMaxFutexConditions = 128;
 
+enum class FutexResult {
+  kWoken,    // by a Wake of the last condition's word, which has counted this sleeper
+  kTimeout,  // the deadline has passed, and no Wake has counted it
+  kOther,    // a condition did not hold, another word was woken, a signal came; no Wake of the last word has counted it
+};
+
 template <template <typename> class Atom>
 struct Futex;
 
 template <>
 struct Futex<std::atomic> {
-  // Sleeps while all conditions hold, until one of their words is woken, a signal comes or the deadline. Returns false
-  // only when the deadline has passed. Spurious returns happen. Requires: 1 to kMaxFutexConditions conditions.
-  static bool Wait(absl::Span<const FutexCondition<std::atomic>> conditions, const Deadline& deadline);
+  // Sleeps while all conditions hold, until one of their words is woken, a signal comes or the deadline.
+  // Requires: 1 to kMaxFutexConditions conditions.
+  static FutexResult Wait(absl::Span<const FutexCondition<std::atomic>> conditions, const Deadline& deadline);
 
-  // Wakes so many of those who sleep on the word, the longest asleep first.
-  static void Wake(std::atomic<uint64_t>* word, int sleepers);
+  // Wakes so many of those who sleep on the word, the longest asleep first. Returns how many.
+  static int Wake(std::atomic<uint64_t>* word, int sleepers);
 };
 
 }  // namespace interpd::channels

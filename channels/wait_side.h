@@ -6,8 +6,8 @@
 // Of each change one sleeping thread is told, one select and every watcher. Theorem (nobody sleeps beside a value):
 // when a call has changed the channel and returned, then either what it brought is gone again, or nobody sleeps who
 // wants it, or a thread is on its feet that will try, or pass on, after that change. Proof: EventCount's theorems, and:
-// a thread that was released and tried passes on if there is more (PassOn also wakes one whom a stopped notifier has
-// counted and not woken), a select that was told and did not try passes on too. So the chain of wakings ends only where
+// a thread that was released and tried passes on if there is more (which wakes also one whom a stopped notifier was
+// about to wake), a select that was told and did not try passes on too. So the chain of wakings ends only where
 // a try found nothing or nobody is left; and a notifier that stops anywhere breaks no other notifier's chain.
 //
 // Thread safety: all methods, any thread.
@@ -39,7 +39,7 @@ class WaitSide {
     listeners_.NotifyAll();
   }
   void PassOn() {
-    event_.PassOn();
+    event_.NotifyOne();
     listeners_.PassOn();
   }
 

@@ -40,6 +40,7 @@ struct Thread {
   std::unique_ptr<Fiber> fiber;
   bool may_time_out = false;
   bool timed_out = false;
+  Clock woken_after{};
   int accesses = 0;
   int stop_before = std::numeric_limits<int>::max();
 };
@@ -209,35 +210,47 @@ class Model {
     Tick();
   }
 
-  bool Sleep(absl::Span<const std::pair<const Location*, uint32_t>> conditions, bool may_time_out) {
+  channels::FutexResult Sleep(absl::Span<const std::pair<const Location*, uint32_t>> conditions, bool may_time_out) {
     CHECK_NE(current_, kOutside);
     Step("sleep", conditions[0].first->number);
     // The kernel looks at the words as they are.
     for (const auto& [location, expected] : conditions) {
-      if (channels::UpperHalf(location->stores.back().value.first) != expected) return true;
+      if (channels::UpperHalf(location->stores.back().value.first) != expected) return channels::FutexResult::kOther;
     }
     for (const auto& [location, expected] : conditions) sleepers_.push_back({current_, location});
     const int self = current_;
     threads_[self].state = State::kAsleep;
     threads_[self].may_time_out = may_time_out;
     threads_[self].timed_out = false;
+    threads_[self].woken_after = {};
     SwitchTo(PickNext());
     // Until here, also when awake already, it counts as a sleeper on its other words.
+    const bool on_last = std::any_of(sleepers_.begin(), sleepers_.end(), [&](const Sleeper& sleeper) {
+      return sleeper.thread == self && sleeper.location == conditions.back().first;
+    });
     std::erase_if(sleepers_, [&](const Sleeper& sleeper) { return sleeper.thread == self; });
-    return !threads_[self].timed_out;
+    // The kernel's lock of the queue orders a wake before what its sleeper does.
+    Join(clocks_[self], threads_[self].woken_after);
+    if (!on_last) return channels::FutexResult::kWoken;
+    return threads_[self].timed_out ? channels::FutexResult::kTimeout : channels::FutexResult::kOther;
   }
 
-  void WakeUp(const Location& location, int count) {
+  int WakeUp(const Location& location, int count) {
     Step("wake", location.number);
-    for (auto it = sleepers_.begin(); it != sleepers_.end() && count > 0;) {
+    int woken = 0;
+    for (auto it = sleepers_.begin(); it != sleepers_.end() && woken < count;) {
       if (it->location != &location) {
         ++it;
         continue;
       }
-      threads_[it->thread].state = State::kReady;
+      Thread& thread = threads_[it->thread];
+      thread.state = State::kReady;
+      Join(thread.woken_after, clocks_[current_]);
       it = sleepers_.erase(it);
-      --count;
+      ++woken;
     }
+    Tick();
+    return woken;
   }
 
   void ReadPlain(const PlainAccess& last_write, std::array<uint32_t, kClocks>* reads) {
@@ -411,10 +424,10 @@ bool Change(Location& location, std::memory_order order, std::memory_order failu
   return model().Change(location, order, failure, old, change);
 }
 void ModelFence(std::memory_order order) { model().Fence(order); }
-bool Sleep(absl::Span<const std::pair<const Location*, uint32_t>> conditions, bool may_time_out) {
+channels::FutexResult Sleep(absl::Span<const std::pair<const Location*, uint32_t>> conditions, bool may_time_out) {
   return model().Sleep(conditions, may_time_out);
 }
-void WakeUp(const Location& location, int sleepers) { model().WakeUp(location, sleepers); }
+int WakeUp(const Location& location, int sleepers) { return model().WakeUp(location, sleepers); }
 void ReadPlain(const PlainAccess& last_write, std::array<uint32_t, kClocks>* reads) {
   model().ReadPlain(last_write, reads);
 }

@@ -129,8 +129,8 @@ void StoreTo(Location& location, channels::Words value, std::memory_order order)
 bool Change(Location& location, std::memory_order order, std::memory_order failure, channels::Words* old,
             absl::FunctionRef<bool(channels::Words, channels::Words*)> change);
 void ModelFence(std::memory_order order);
-bool Sleep(absl::Span<const std::pair<const Location*, uint32_t>> conditions, bool may_time_out);
-void WakeUp(const Location& location, int sleepers);
+channels::FutexResult Sleep(absl::Span<const std::pair<const Location*, uint32_t>> conditions, bool may_time_out);
+int WakeUp(const Location& location, int sleepers);
 
 struct PlainAccess {
   int thread = -1;
@@ -272,14 +272,14 @@ class AtomicPair<testing::DeterministicAtomic> {
 
 template <>
 struct Futex<testing::DeterministicAtomic> {
-  static bool Wait(absl::Span<const FutexCondition<testing::DeterministicAtomic>> conditions,
-                   const Deadline& deadline) {
+  static FutexResult Wait(absl::Span<const FutexCondition<testing::DeterministicAtomic>> conditions,
+                          const Deadline& deadline) {
     std::vector<std::pair<const testing::internal::Location*, uint32_t>> locations;
     for (const auto& condition : conditions) locations.emplace_back(&condition.word->location(), condition.expected);
     return testing::internal::Sleep(locations, !deadline.infinite());
   }
-  static void Wake(testing::DeterministicAtomic<uint64_t>* word, int sleepers) {
-    testing::internal::WakeUp(word->location(), sleepers);
+  static int Wake(testing::DeterministicAtomic<uint64_t>* word, int sleepers) {
+    return testing::internal::WakeUp(word->location(), sleepers);
   }
 };
 
