@@ -3,8 +3,12 @@
 #include <grpcpp/support/status.h>
 
 #include <optional>
+#include <utility>
 
 #include "absl/strings/cord.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 
@@ -27,6 +31,25 @@ absl::StatusCode ToCode(int code) {
                                                                                   : absl::StatusCode::kUnknown;
 }
 
+// gRPC's own words for a message over the limit of this side, said again in ours.
+std::string Message(const grpc::Status& status) {
+  struct Saying {
+    std::string_view begin, subject, way_out;
+  };
+  constexpr Saying kSayings[] = {
+      {"Sent message larger than max (", "the request", "let the code read what is large from a file"},
+      {"Received message larger than max (", "the answer", "let the code write what is large to a file"},
+  };
+  std::string text = status.error_message();
+  for (const auto& [begin, subject, way_out] : kSayings) {
+    std::string_view sizes = text;  // "SIZE vs. LIMIT)"
+    if (!absl::ConsumePrefix(&sizes, begin) || !absl::ConsumeSuffix(&sizes, ")")) continue;
+    const std::pair<std::string_view, std::string_view> size = absl::StrSplit(sizes, absl::MaxSplits(" vs. ", 1));
+    return absl::StrCat(subject, " has ", size.first, " bytes, and a message may have ", size.second, "; ", way_out);
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string ErrorReason(const absl::Status& status) { return GetErrorInfo(status).reason(); }
@@ -38,7 +61,7 @@ std::map<std::string, std::string> ErrorMetadata(const absl::Status& status) {
 
 absl::Status ToAbslStatus(const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();
-  absl::Status result(ToCode(status.error_code()), status.error_message());
+  absl::Status result(ToCode(status.error_code()), Message(status));
   google::rpc::Status details;
   if (details.ParseFromString(status.error_details())) {
     for (const google::protobuf::Any& detail : details.details()) {

@@ -133,7 +133,13 @@ using Places = std::vector<std::pair<std::string_view, toml::source_region>>;
 
 absl::Status ReadTable(const toml::table& table, const std::string& prefix, std::string_view file,
                        const std::vector<Key>& keys, Places* places) {
-  for (const auto& [key, node] : table) {
+  // In the order of the file, so that the first mistake in it is the one that is told.
+  std::vector<std::pair<const toml::key*, const toml::node*>> entries;
+  for (const auto& [key, node] : table) entries.emplace_back(&key, &node);
+  absl::c_sort(entries, [](const auto& a, const auto& b) { return a.first->source().begin < b.first->source().begin; });
+  for (const auto& [key_found, node_found] : entries) {
+    const toml::key& key = *key_found;
+    const toml::node& node = *node_found;
     std::string name = absl::StrCat(prefix, key.str());
     std::string table_prefix = absl::StrCat(name, ".");
     bool is_table = absl::c_any_of(keys, [&](const Key& k) { return k.name.starts_with(table_prefix); });

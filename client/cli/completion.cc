@@ -161,7 +161,11 @@ void AppendFishOptions(const Command& command, std::string_view condition, std::
     for (std::string_view name : option.names) {
       out += absl::StartsWith(name, "--") ? absl::StrCat(" -l ", name.substr(2)) : absl::StrCat(" -s ", name.substr(1));
     }
-    if (option.value.kind != Kind::kNothing) absl::StrAppend(&out, " -r", FishArguments(option.value));
+    // -x: a value, and no names of files for it.
+    const std::string_view takes = option.value.kind == Kind::kNothing ? ""
+                                   : option.value.kind == Kind::kFile  ? " -r"
+                                                                       : " -x";
+    absl::StrAppend(&out, takes, FishArguments(option.value));
     absl::StrAppend(&out, " -d ", Quote(option.description, "\\'"), "\n");
   }
 }

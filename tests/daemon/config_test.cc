@@ -92,6 +92,7 @@ TEST(ConfigTest, MistakesAreNamedWithTheirPlace) {
             "f.toml:2:1: unknown key 'max_interpreter' (did you mean 'max_interpreters'?)");
   EXPECT_EQ(ErrorOf("[tls]\ncret = 'x'"), "f.toml:2:1: unknown key 'tls.cret' (did you mean 'tls.cert'?)");
   EXPECT_EQ(ErrorOf("whatever_is_this = 1"), "f.toml:1:1: unknown key 'whatever_is_this'");
+  EXPECT_EQ(ErrorOf("whatever_is_this = 1\nanother_such = 2"), "f.toml:1:1: unknown key 'whatever_is_this'");
   EXPECT_EQ(ErrorOf("\ninsecure = 1"), "f.toml:2:12: 'insecure' must be true or false");
   EXPECT_EQ(ErrorOf("listen = 'unix:/x'"), "f.toml:1:10: 'listen' must be an array of strings");
   EXPECT_EQ(ErrorOf("listen = ['unix:/x', 1]"), "f.toml:1:10: 'listen' must be an array of strings");
