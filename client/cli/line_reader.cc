@@ -24,6 +24,7 @@ namespace {
 
 constexpr int kHistoryLines = 1000;
 constexpr wchar_t kCtrlC = 3;
+constexpr wchar_t kCtrlD = 4;
 
 // Waits for standard input and for Interrupt at the same time.
 class InterruptibleInput {
@@ -168,6 +169,13 @@ class EditingReader : public LineReader {
       if (length == static_cast<size_t>(-1)) {
         state = {};
         continue;  // no character: ignored
+      }
+      if (*character == L'\0') {
+        // A Ctrl-D from before this editor had the terminal, while code ran or just after the prompt: the kernel keeps
+        // it as NUL. With a line begun it has no meaning, nor has a NUL that was typed (Ctrl-@).
+        const LineInfoW& typed = *el_wline(editor);
+        if (typed.lastchar != typed.buffer) continue;
+        *character = kCtrlD;
       }
       return 1;
     }

@@ -365,6 +365,13 @@ def test_call_with_the_deepest_value(ctl, worker):
     assert ctl("call", worker, "copy:copy", value).stdout.strip() == value
 
 
+def test_source_that_fits_no_message(ctl, worker, directory):
+    (directory / "huge.py").write_bytes(b"x=1;" * (17 << 20))
+    failed = ctl("exec", worker, directory / "huge.py", code=5)
+    assert re.search(r"the request has \d+ bytes, and a message may have 67108864; let the code read", failed.stderr)
+    assert ctl("exec", worker, "-c", "print(1)").stdout == "1\n"
+
+
 # ---- run -------------------------------------------------------------------------------------------------------------
 
 def test_run_is_what_python_does(ctl, directory):
@@ -492,10 +499,12 @@ class Terminal:
         os.write(self.fd, text.encode())
 
     def exit_code(self):
+        deadline = time.monotonic() + PATIENCE
         try:
-            while os.read(self.fd, 65536):
-                pass
-        except OSError:
+            while True:
+                assert select.select([self.fd], [], [], max(0, deadline - time.monotonic()))[0], "it does not end"
+                os.read(self.fd, 65536)
+        except OSError:  # the other end is gone
             pass
         os.close(self.fd)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
@@ -537,6 +546,16 @@ def test_repl_on_a_terminal(ctl, worker, directory):
     terminal.type("\x04")
     assert terminal.exit_code() == 0
     assert "5 * 5".replace(" ", "\\040") in (directory / "state/interpd/history").read_text()
+
+
+@pytest.mark.parametrize("typed", ["\x04", "6 * 7\n\x04"])
+def test_repl_on_a_terminal_is_left_by_a_ctrl_d_typed_too_early(ctl, worker, directory, typed):
+    terminal = Terminal(ctl, "repl", worker, XDG_STATE_HOME=str(directory / "state"))
+    terminal.expect(r">>> ")
+    terminal.type("print('be' 'gun', flush=True); import time; time.sleep(0.5)\n")
+    terminal.expect(r"\nbegun\r\n")
+    terminal.type(typed)
+    assert terminal.exit_code() == 0
 
 
 def test_progress_on_a_terminal(ctl):
