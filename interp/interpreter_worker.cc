@@ -520,8 +520,7 @@ void InterpreterWorker::DumpStacks(absl::AnyInvocable<void(std::string) &&> done
     if (interpreter_state_ != nullptr) {
       stack_requests_.push_back(request);
       stacks_wanted_ = true;
-      _PyEval_AddPendingCall(interpreter_state_, &OnPendingCall, this, 0);
-      link_->interrupt().Raise();
+      Kick();
     }
   }
   queue_.event().NotifyAll();

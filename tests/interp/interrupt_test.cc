@@ -1,10 +1,13 @@
 // Interrupt and Cancel: running code, blocked code, code that resists, waiting work.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <fstream>
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "channels/error.h"
 #include "tests/testing/host.h"
 
@@ -189,24 +192,38 @@ TEST(InterruptIdleTest, NothingHappens) {
   EXPECT_EQ(interpreter.Exec("print('fine')").out, "fine\n");
 }
 
+std::string Stacks(TestInterpreter& interpreter) {
+  absl::Notification answered;
+  std::string text;
+  interpreter->DumpStacks([&](std::string result) {
+    text = std::move(result);
+    answered.Notify();
+  });
+  answered.WaitForNotification();
+  return text;
+}
+
 TEST(StacksTest, OfRunningAndIdle) {
   TestInterpreter interpreter;
-  auto dump = [&] {
-    absl::Notification answered;
-    std::string text;
-    interpreter->DumpStacks([&](std::string result) {
-      text = std::move(result);
-      answered.Notify();
-    });
-    answered.WaitForNotification();
-    return text;
-  };
   auto work = Begin(interpreter, "def busy():\n  while True: pass\nbusy()");
-  std::string stacks = dump();
-  while (stacks.find("in busy") == std::string::npos) stacks = dump();  // it may still be about to call it
+  std::string stacks = Stacks(interpreter);
+  while (stacks.find("in busy") == std::string::npos) stacks = Stacks(interpreter);  // it may be about to call it
   interpreter->Cancel(work);
   work->result();
-  EXPECT_THAT(dump(), ::testing::Not(::testing::HasSubstr("no answer")));
+  EXPECT_THAT(Stacks(interpreter), ::testing::Not(::testing::HasSubstr("no answer")));
+}
+
+TEST(StacksTest, OfBlockedCodeThatThenGoesOn) {
+  TestInterpreter interpreter;
+  const std::string pipe = ::testing::TempDir() + "/stacks_test_pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  auto work = Begin(interpreter, "def blocked():\n  return open('" + pipe + "').read()\nprint(blocked())");
+  std::string stacks = Stacks(interpreter);
+  for (int i = 0; i < 10 && !absl::StrContains(stacks, "in blocked"); ++i) stacks = Stacks(interpreter);
+  EXPECT_THAT(stacks, ::testing::HasSubstr("in blocked"));
+  std::ofstream(pipe) << "went on";
+  work->result();
+  EXPECT_EQ(work->out(), "begun\nwent on\n");
 }
 
 }  // namespace
