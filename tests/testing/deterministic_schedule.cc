@@ -85,6 +85,7 @@ class Model {
 
   void StopForEver(int thread, int access) { threads_[thread].stop_before = access; }
   int Accesses(int thread) const { return threads_[thread].accesses; }
+  int current() const { return current_; }
   bool Ended(int thread) const { return threads_[thread].state == State::kEnded; }
   bool failed() const { return !failure_.empty(); }
   uint64_t Moment() { return ++moment_; }
@@ -450,6 +451,7 @@ Explored ExploreAtRandom(uint64_t seed, uint64_t runs, int odds, const std::func
 void RunThreads(const std::vector<std::function<void()>>& threads) { internal::model().RunThreads(threads); }
 void StopForEver(int thread, int access) { internal::model().StopForEver(thread, access); }
 int Accesses(int thread) { return internal::model().Accesses(thread); }
+int CurrentThread() { return internal::model().current(); }
 bool Ended(int thread) { return internal::model().Ended(thread); }
 bool Failed() { return internal::model().failed(); }
 void ModelCheck(bool good, const char* what) {

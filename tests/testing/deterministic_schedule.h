@@ -76,6 +76,9 @@ Explored ExploreAtRandom(uint64_t seed, uint64_t runs, int odds, const std::func
 
 inline constexpr int kMaxModelThreads = 4;
 
+// The number of the thread that calls it; kMaxModelThreads outside of RunThreads.
+int CurrentThread();
+
 // Inside `test`: runs these and returns when all have ended, or, of those that were stopped for ever, the others.
 void RunThreads(const std::vector<std::function<void()>>& threads);
 
