@@ -102,10 +102,12 @@ class Listeners {
     return selects_.Oldest(except, &version) != nullptr;
   }
   // Makes a rendezvous with one that waits: `move` moves the value between its case's value and the caller's.
-  template <typename Move>
-  bool Meet(Move move) {
+  // may_meet() is asked when one was found: it sees whatever that one did before it listed itself.
+  template <typename MayMeet, typename Move>
+  bool Meet(MayMeet may_meet, Move move) {
     uint64_t version;
     while (SelectPlace* place = selects_.Oldest(nullptr, &version)) {
+      if (!may_meet()) return false;
       if (!selects_.Take(place, version)) continue;
       const SelectEntry& entry = place->payload;
       const bool claimed = entry.waiter->TryClaim(entry.wait_version);

@@ -39,8 +39,7 @@ class RendezvousChannel final : public Channel {
 
   Outcome TrySend(Value& value) override {
     if (closed()) return Outcome::kClosed;
-    // Not past a value that was sent before.
-    if (handed_.PopState() == State::kEmpty && receivers_.Meet([&](Value* theirs) { *theirs = std::move(value); })) {
+    if (receivers_.Meet(NothingHanded(), [&](Value* theirs) { *theirs = std::move(value); })) {
       met_.fetch_add(1, std::memory_order_relaxed);  // relaxed: a statistic
       return Outcome::kDone;
     }
@@ -54,12 +53,13 @@ class RendezvousChannel final : public Channel {
         senders_.Notify(Published::kSeqCst);
         return Outcome::kDone;
       }
-      if (senders_.Meet([&](Value* theirs) { *value = std::move(*theirs); })) {
+      if (senders_.Meet(NothingHanded(), [&](Value* theirs) { *value = std::move(*theirs); })) {
         met_.fetch_add(1, std::memory_order_relaxed);  // relaxed: a statistic
         return Outcome::kDone;
       }
-      const bool drained = handed_.PopState() == State::kClosed;
-      if (returned_.empty()) return drained ? Outcome::kClosed : Outcome::kEmpty;
+      const State state = handed_.PopState();
+      if (state == State::kReady || !returned_.empty()) continue;
+      return state == State::kClosed ? Outcome::kClosed : Outcome::kEmpty;
     }
   }
 
@@ -149,6 +149,11 @@ class RendezvousChannel final : public Channel {
     return BasicSelect<Atom>(absl::MakeConstSpan(&one, 1), &chosen).Run(wait, WithDefault::kNo);
   }
 
+  // For Meet: no value overtakes one that was handed over before it was sent.
+  auto NothingHanded() const {
+    return [this] { return handed_.PopState() != State::kReady; };
+  }
+
   Outcome HandOver(Value& value) {
     if (std::shared_ptr<Watcher> receiver = receivers_.TakeOneWatcher()) {
       const bool handed = handed_.TryPush(value);
@@ -164,7 +169,7 @@ class RendezvousChannel final : public Channel {
   bool MayTry(Direction direction, const SelectWaiter* except) const {
     if (direction == Direction::kSend) {
       if (closed() || receivers_.HasWatcher()) return true;
-      return handed_.PopState() == State::kEmpty && receivers_.HasSelect(except);
+      return handed_.PopState() != State::kReady && receivers_.HasSelect(except);
     }
     return !returned_.empty() || handed_.PopState() != State::kEmpty || senders_.HasSelect(except);
   }
