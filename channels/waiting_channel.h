@@ -8,7 +8,6 @@
 #define INTERPD_CHANNELS_WAITING_CHANNEL_H_
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -55,20 +54,27 @@ class WaitingChannel : public Channel {
 
   Outcome RecvMany(size_t max, std::vector<Value>* values, const Wait& wait) override {
     if (max == 0) return Outcome::kDone;
-    std::array<Value, 64> some;
+    // Received in place, some at a time, so that a large `max` costs nothing that is not used.
+    constexpr size_t kSome = 64;
+    size_t size = values->size();
+    size_t some = std::min(max, kSome);
     size_t count = 0;
+    values->resize(size + some);
     const Outcome outcome =
         SideOf(Direction::kRecv)
             .Block(
-                Outcome::kEmpty, wait, [&] { return TryRecvMany(some.data(), std::min(max, some.size()), &count); },
+                Outcome::kEmpty, wait, [&] { return TryRecvMany(values->data() + size, some, &count); },
                 [&] { return MayTry(Direction::kRecv); });
-    if (outcome != Outcome::kDone) return outcome;
     while (true) {
-      std::move(some.begin(), some.begin() + count, std::back_inserter(*values));
+      size += count;
       max -= count;
-      if (max == 0 || count < some.size()) return Outcome::kDone;
-      if (TryRecvMany(some.data(), std::min(max, some.size()), &count) != Outcome::kDone) return Outcome::kDone;
+      if (max == 0 || count < some) break;
+      some = std::min(max, kSome);
+      values->resize(size + some);
+      TryRecvMany(values->data() + size, some, &count);
     }
+    values->resize(size);
+    return outcome;
   }
 
   WatchId Watch(Direction direction, std::shared_ptr<Watcher> watcher) override {
