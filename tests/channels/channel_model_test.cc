@@ -1,4 +1,4 @@
-// All interleavings, within bounds, of a few calls on the channels that are shipped: a queue's answers can be explained
+// All interleavings, within bounds, of a few calls on the queues that are shipped: a queue's answers can be explained
 // by one order; nobody sleeps beside what it waits for; a thread that stops for ever stops nobody else.
 #include <gtest/gtest.h>
 
@@ -9,57 +9,20 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "channels/basic_select.h"
-#include "channels/broadcast_channel.h"
 #include "channels/queue_channel.h"
-#include "channels/rendezvous_channel.h"
 #include "tests/channels/channel_history.h"
-#include "tests/channels/flavours.h"
+#include "tests/channels/model_run.h"
 #include "tests/testing/deterministic_schedule.h"
 
 namespace interpd::channels {
 namespace {
 
 using testing::DeterministicAtomic;
-
-// The waiters of the run, one for each thread and the last for what is done before and after.
-using Waiters = std::array<BasicSelectWaiter<DeterministicAtomic>, testing::kMaxModelThreads + 1>;
-Waiters* waiters_of_run = nullptr;
-
-}  // namespace
-
-template <>
-struct SelectWaiters<DeterministicAtomic> {
-  static BasicSelectWaiter<DeterministicAtomic>& Mine() { return (*waiters_of_run)[testing::CurrentThread()]; }
-};
-
-namespace {
-
-using testing::Explore;
 using testing::Explored;
 using testing::ModelCheck;
 using testing::RunThreads;
 
 using Queue = QueueChannel<DeterministicAtomic>;
-using Rendezvous = RendezvousChannel<DeterministicAtomic>;
-using Broadcast = BroadcastChannel<DeterministicAtomic>;
-
-// The model decides when it passes; only that there is one counts.
-Wait SomeTime() { return For(absl::Hours(1)); }
-
-// Explores with waiters for selects.
-Explored ExploreRuns(int deviations, const std::function<void()>& test) {
-  return Explore({.deviations = testing::Deviations(deviations)}, [&] {
-    Waiters waiters;
-    waiters_of_run = &waiters;
-    test();
-  });
-}
-
-Outcome SelectOf(std::vector<SelectCase> cases, size_t* chosen, const Wait& wait = {},
-                 WithDefault with_default = WithDefault::kNo) {
-  return BasicSelect<DeterministicAtomic>(cases, chosen).Run(wait, with_default);
-}
 
 // A queue, and threads that do what scripts say: s try to send, r try to receive, S send, R receive, t send and u
 // receive with a deadline, p and q send and receive by a select, c close.
@@ -230,16 +193,6 @@ TEST(QueueModelTest, AStoppedThreadStopsNobody) {
 
 // ---- what a history of one queue does not show ----------------------------------------------------------------------
 
-int64_t Recv(Channel& channel, const Wait& wait = {}) {
-  Value value;
-  return channel.Recv(&value, wait) == Outcome::kDone ? IntOf(value) : -1;
-}
-
-void Send(Channel& channel, int64_t number) {
-  Value value = Value::Int(number);
-  ModelCheck(channel.Send(value, {}) == Outcome::kDone, "it was sent");
-}
-
 void ReturnInt(Channel& channel, int64_t number) {
   std::vector<Value> values;
   values.push_back(Value::Int(number));
@@ -251,25 +204,19 @@ TEST(QueueModelTest, ReturnedValuesAreReceivedOnce) {
     auto queue = MakeRef<Queue>(2, "");
     int64_t sum = 0;
     RunThreads({[&] {
-                  const int64_t got = Recv(*queue);
+                  const int64_t got = ModelRecv(*queue);
                   ReturnInt(*queue, got);
-                  sum += Recv(*queue);
+                  sum += ModelRecv(*queue);
                 },
-                [&] { sum += Recv(*queue); },
+                [&] { sum += ModelRecv(*queue); },
                 [&] {
-                  Send(*queue, 1);
-                  Send(*queue, 10);
+                  ModelSend(*queue, 1);
+                  ModelSend(*queue, 10);
                 }});
     ModelCheck(sum == 11 && queue->SizeGuess() == 0, "each was received once");
   });
   EXPECT_EQ(explored.failure, "");
 }
-
-class Bell : public Watcher {
- public:
-  void Ready() override { ++rung; }
-  int rung = 0;
-};
 
 TEST(QueueModelTest, AWatcherIsToldOnce) {
   for (bool close : {false, true}) {
@@ -278,7 +225,7 @@ TEST(QueueModelTest, AWatcherIsToldOnce) {
       auto bell = std::make_shared<Bell>();
       RunThreads({[&] { queue->Watch(Direction::kRecv, bell); },
                   [&] {
-                    Send(*queue, 1);
+                    ModelSend(*queue, 1);
                     if (close) queue->Close();
                   },
                   [&] {
@@ -296,7 +243,8 @@ TEST(QueueModelTest, AWatcherIsToldOrTakenBack) {
     auto queue = MakeRef<Queue>(2, "");
     auto bell = std::make_shared<Bell>();
     bool taken_back = false;
-    RunThreads({[&] { taken_back = queue->Unwatch(queue->Watch(Direction::kRecv, bell)); }, [&] { Send(*queue, 1); }});
+    RunThreads(
+        {[&] { taken_back = queue->Unwatch(queue->Watch(Direction::kRecv, bell)); }, [&] { ModelSend(*queue, 1); }});
     ModelCheck(bell->rung == (taken_back ? 0 : 1), "one or the other");
   });
   EXPECT_EQ(explored.failure, "");
@@ -315,11 +263,11 @@ TEST(SelectModelTest, WhoTakesAnotherCasePassesOn) {
                           SelectOf({{first.get(), Direction::kRecv, &one}, {second.get(), Direction::kRecv, &two}},
                                    &chosen, deadline ? SomeTime() : Wait());
                       // What it took of the second it gives back, so that the other always gets one.
-                      if (outcome == Outcome::kDone && chosen == 1) Send(*second, IntOf(two));
+                      if (outcome == Outcome::kDone && chosen == 1) ModelSend(*second, IntOf(two));
                     },
                     [&] {
-                      Send(*first, 1);
-                      Send(*second, 2);
+                      ModelSend(*first, 1);
+                      ModelSend(*second, 2);
                     },
                     [&] {
                       Value value;
@@ -338,7 +286,7 @@ TEST(SelectModelTest, WhoTakesAnotherCasePassesOn) {
 TEST(SelectModelTest, SendAndReceiveCases) {
   const Explored explored = ExploreRuns(2, [] {
     auto full = MakeRef<Queue>(1, ""), empty = MakeRef<Queue>(1, "");
-    Send(*full, 7);
+    ModelSend(*full, 7);
     int64_t got = 0;
     RunThreads({[&] {
                   Value out = Value::Int(8), in;
@@ -347,171 +295,10 @@ TEST(SelectModelTest, SendAndReceiveCases) {
                   got = chosen == 0 ? 8 : IntOf(in);
                   ModelCheck((out.kind() == Kind::kNone) == (chosen == 0), "what was not sent stays");
                 },
-                [&] { ModelCheck(Recv(*full) == 7, "the first"); }, [&] { Send(*empty, 9); }});
+                [&] { ModelCheck(ModelRecv(*full) == 7, "the first"); }, [&] { ModelSend(*empty, 9); }});
     ModelCheck(got == 8 ? full->SizeGuess() == 1 && empty->SizeGuess() == 1
                         : full->SizeGuess() == 0 && empty->SizeGuess() == 0,
                "one case was done");
-  });
-  EXPECT_EQ(explored.failure, "");
-}
-
-// ---- rendezvous -----------------------------------------------------------------------------------------------
-
-TEST(RendezvousModelTest, SendersMeetReceivers) {
-  for (int pairs : {1, 2}) {
-    const Explored explored = ExploreRuns(pairs == 1 ? 3 : 1, [&] {
-      auto channel = MakeRef<Rendezvous>("");
-      int64_t sum = 0;
-      std::vector<std::function<void()>> threads;
-      for (int i = 0; i < pairs; ++i) {
-        threads.emplace_back([&, i] { Send(*channel, 1 + i); });
-        threads.emplace_back([&] { sum += Recv(*channel); });
-      }
-      RunThreads(threads);
-      ModelCheck(sum == (pairs == 1 ? 1 : 3), "each was received once");
-    });
-    EXPECT_EQ(explored.failure, "");
-  }
-}
-
-// Both select among sending and receiving, each facing the other.
-TEST(RendezvousModelTest, SelectsThatFaceEachOther) {
-  const Explored explored = ExploreRuns(3, [] {
-    auto channel = MakeRef<Rendezvous>("");
-    std::array<size_t, 2> chosen;
-    std::array<int64_t, 2> got{};
-    std::vector<std::function<void()>> threads;
-    for (int i = 0; i < 2; ++i) {
-      threads.emplace_back([&, i] {
-        Value out = Value::Int(1 + i), in;
-        ModelCheck(SelectOf({{channel.get(), Direction::kSend, &out}, {channel.get(), Direction::kRecv, &in}},
-                            &chosen[i]) == Outcome::kDone,
-                   "it was done");
-        got[i] = chosen[i] == 1 ? IntOf(in) : 0;
-      });
-    }
-    RunThreads(threads);
-    ModelCheck(chosen[0] != chosen[1], "one sent, one received");
-    ModelCheck(chosen[0] == 1 ? got[0] == 2 : got[1] == 1, "the other's value");
-  });
-  EXPECT_EQ(explored.failure, "");
-}
-
-// Three threads on two channels: a select may be claimed from both sides, and is taken by one.
-TEST(RendezvousModelTest, ASelectIsClaimedOnce) {
-  const Explored explored = ExploreRuns(2, [] {
-    auto a = MakeRef<Rendezvous>(""), b = MakeRef<Rendezvous>("");
-    int64_t sum = 0;
-    RunThreads({[&] {
-                  Value from_a, from_b;
-                  size_t chosen;
-                  SelectOf({{a.get(), Direction::kRecv, &from_a}, {b.get(), Direction::kRecv, &from_b}}, &chosen);
-                  sum += chosen == 0 ? IntOf(from_a) : IntOf(from_b);
-                  // The other sender needs one too.
-                  sum += Recv(chosen == 0 ? *b : *a);
-                },
-                [&] { Send(*a, 1); }, [&] { Send(*b, 10); }});
-    ModelCheck(sum == 11, "each was received once");
-  });
-  EXPECT_EQ(explored.failure, "");
-}
-
-TEST(RendezvousModelTest, TimeoutsAndClose) {
-  const Explored timeout = ExploreRuns(3, [] {
-    auto channel = MakeRef<Rendezvous>("");
-    Outcome sent{}, received{};
-    Value value = Value::Int(1), got;
-    RunThreads({[&] { sent = channel->Send(value, SomeTime()); }, [&] { received = channel->Recv(&got, SomeTime()); }});
-    ModelCheck((sent == Outcome::kDone) == (received == Outcome::kDone), "both or none");
-    ModelCheck(sent == Outcome::kDone ? IntOf(got) == 1 : IntOf(value) == 1, "the value is with one of them");
-  });
-  EXPECT_EQ(timeout.failure, "");
-  const Explored close = ExploreRuns(2, [] {
-    auto channel = MakeRef<Rendezvous>("");
-    Outcome sent{}, received{};
-    Value value = Value::Int(1), got;
-    RunThreads({[&] { sent = channel->Send(value, {}); }, [&] { received = channel->Recv(&got, {}); },
-                [&] { channel->Close(); }});
-    ModelCheck((sent == Outcome::kDone) == (received == Outcome::kDone), "both or none");
-    ModelCheck(channel->drained(), "it is drained");
-  });
-  EXPECT_EQ(close.failure, "");
-}
-
-// A sender that finds a watch hands over; the value is received once, whoever comes for it.
-TEST(RendezvousModelTest, WatchersAndSleepers) {
-  const Explored explored = ExploreRuns(2, [] {
-    auto channel = MakeRef<Rendezvous>("");
-    auto bell = std::make_shared<Bell>();
-    int64_t sum = 0;
-    RunThreads(
-        {[&] { channel->Watch(Direction::kRecv, bell); }, [&] { sum += Recv(*channel); }, [&] { Send(*channel, 7); }});
-    ModelCheck(sum == 7, "the sleeper got it, since the watcher did not come");
-  });
-  EXPECT_EQ(explored.failure, "");
-  // What was handed over is not overtaken by what its sender sends next.
-  const Explored order = ExploreRuns(2, [] {
-    auto channel = MakeRef<Rendezvous>("");
-    auto bell = std::make_shared<Bell>();
-    RunThreads({[&] { channel->Watch(Direction::kRecv, bell); },
-                [&] {
-                  ModelCheck(Recv(*channel) == 1, "the first");
-                  ModelCheck(Recv(*channel) == 2, "the second");
-                },
-                [&] {
-                  Send(*channel, 1);
-                  Send(*channel, 2);
-                }});
-  });
-  EXPECT_EQ(order.failure, "");
-  // Both sides only watch.
-  const Explored both = ExploreRuns(3, [] {
-    auto channel = MakeRef<Rendezvous>("");
-    auto sender = std::make_shared<Bell>(), receiver = std::make_shared<Bell>();
-    bool sent = false;
-    RunThreads({[&] {
-                  Value value = Value::Int(7);
-                  sent = channel->TrySend(value) == Outcome::kDone;
-                  if (!sent) channel->Watch(Direction::kSend, sender);
-                },
-                [&] { channel->Watch(Direction::kRecv, receiver); }});
-    ModelCheck(sent ? receiver->rung == 1 : sender->rung == 1, "one of them is told");
-  });
-  EXPECT_EQ(both.failure, "");
-}
-
-// ---- broadcast ---------------------------------------------------------------------------------------------------
-
-TEST(BroadcastModelTest, ASlowSubscriberBlocksAndIsServed) {
-  const Explored explored = ExploreRuns(1, [] {
-    auto hub = MakeRef<Broadcast>("");
-    Ref<Channel> end = hub->Subscribe({.capacity = 1});
-    int64_t sum = 0;
-    RunThreads({[&] { Send(*hub, 1); }, [&] { Send(*hub, 10); },
-                [&] {
-                  sum += Recv(*end);
-                  sum += Recv(*end);
-                }});
-    ModelCheck(sum == 11, "each was received once");
-  });
-  EXPECT_EQ(explored.failure, "");
-}
-
-TEST(BroadcastModelTest, TwoSubscribersOneOfWhichGoes) {
-  const Explored explored = ExploreRuns(1, [] {
-    auto hub = MakeRef<Broadcast>("");
-    Ref<Channel> stays = hub->Subscribe({.capacity = 2}), goes = hub->Subscribe({.capacity = 1});
-    int64_t sum = 0;
-    RunThreads({[&] {
-                  Send(*hub, 1);
-                  Send(*hub, 10);
-                },
-                [&] {
-                  sum += Recv(*stays);
-                  sum += Recv(*stays);
-                },
-                [&] { goes->Close(); }});
-    ModelCheck(sum == 11, "who stays gets all");
   });
   EXPECT_EQ(explored.failure, "");
 }
