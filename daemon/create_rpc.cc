@@ -50,7 +50,8 @@ void CreateRpc::Handle(v1::CreateRequest& request) {
   }
   if (!request.request_id().empty()) {
     Ref();  // until the answer
-    CreateRequests::Answer answer = [this](const absl::Status& status, const v1::Interpreter& interpreter) {
+    CreateRequests<v1::Interpreter>::Answer answer = [this](const absl::Status& status,
+                                                            const v1::Interpreter& interpreter) {
       if (status.ok()) {
         Reply(Refresh(state_, interpreter));
       } else {
@@ -90,7 +91,11 @@ absl::Status CreateRpc::Create(const v1::CreateRequest& request) {
 void CreateRpc::Made(const absl::Status& status) {
   v1::Interpreter answer;
   if (status.ok()) EncodeInterpreter(*interpreter_, SetupSource::kInclude, &answer);
-  if (!request_id_.empty()) requests_.Made(request_id_, status, answer, absl::Now());
+  if (!request_id_.empty()) {
+    v1::Interpreter remembered = answer;
+    remembered.mutable_config()->clear_setup_source();  // up to 64 MiB that nobody needs again
+    requests_.Made(request_id_, status, answer, std::move(remembered), absl::Now());
+  }
   if (!status.ok()) return Fail(status);
   if (cancelled() && request_id_.empty()) {
     interpreter_->Close(absl::ZeroDuration(), [](interp::State) {});

@@ -16,7 +16,7 @@ namespace interpd::daemon {
 // request id it stays, for the client to ask again.
 class CreateRpc final : public UnaryRpc<v1::CreateRequest, v1::Interpreter> {
  public:
-  CreateRpc(ServerState& state, RawInterpreters& service, CreateRequests& requests)
+  CreateRpc(ServerState& state, RawInterpreters& service, CreateRequests<v1::Interpreter>& requests)
       : UnaryRpc(state), service_(service), requests_(requests) {}
 
  private:
@@ -28,7 +28,7 @@ class CreateRpc final : public UnaryRpc<v1::CreateRequest, v1::Interpreter> {
   void Made(const absl::Status& status);
 
   RawInterpreters& service_;
-  CreateRequests& requests_;
+  CreateRequests<v1::Interpreter>& requests_;
   std::string request_id_;
   std::shared_ptr<interp::Interpreter> interpreter_;
 };

@@ -21,7 +21,7 @@ class InterpretersService {
  private:
   ServerState& state_;
   RawInterpreters raw_;
-  CreateRequests create_requests_;
+  CreateRequests<v1::Interpreter> create_requests_;
 };
 
 }  // namespace interpd::daemon

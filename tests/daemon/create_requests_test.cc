@@ -9,9 +9,12 @@
 #include "absl/strings/str_cat.h"
 #include "channels/error.h"
 #include "daemon/errors.h"
+#include "interpd/v1/interpreters.pb.h"
 
 namespace interpd::daemon {
 namespace {
+
+using InterpreterRequests = CreateRequests<v1::Interpreter>;
 
 class CreateRequestsTest : public testing::Test {
  protected:
@@ -22,7 +25,7 @@ class CreateRequestsTest : public testing::Test {
 
   // Whether it is the first; if not, `*told` is set when it is answered.
   bool IsFirst(const std::string& id, std::optional<Told>* told, uint64_t fingerprint = 1) {
-    CreateRequests::Answer answer = [told](const absl::Status& status, const v1::Interpreter& interpreter) {
+    InterpreterRequests::Answer answer = [told](const absl::Status& status, const v1::Interpreter& interpreter) {
       *told = Told{status, interpreter.name()};
     };
     return requests_.IsFirst(id, fingerprint, now_, &answer);
@@ -31,10 +34,10 @@ class CreateRequestsTest : public testing::Test {
   void Made(const std::string& id, const absl::Status& status = absl::OkStatus()) {
     v1::Interpreter interpreter;
     interpreter.set_name("interpreters/" + id);
-    requests_.Made(id, status, interpreter, now_);
+    requests_.Made(id, status, interpreter, interpreter, now_);
   }
 
-  CreateRequests requests_;
+  InterpreterRequests requests_;
   absl::Time now_ = absl::FromUnixSeconds(1'000'000);
   std::optional<Told> none_;
 };
@@ -83,11 +86,11 @@ TEST_F(CreateRequestsTest, IsForgottenAfterTenMinutes) {
 }
 
 TEST_F(CreateRequestsTest, TheOldestGiveWay) {
-  for (size_t i = 0; i <= CreateRequests::kMaxRemembered; ++i) {
+  for (size_t i = 0; i <= InterpreterRequests::kMaxRemembered; ++i) {
     EXPECT_TRUE(IsFirst(absl::StrCat(i), &none_));
     Made(absl::StrCat(i));
   }
-  EXPECT_EQ(requests_.size(), CreateRequests::kMaxRemembered);
+  EXPECT_EQ(requests_.size(), InterpreterRequests::kMaxRemembered);
   std::optional<Told> told;
   EXPECT_FALSE(IsFirst("1", &told));
   EXPECT_TRUE(IsFirst("0", &none_));
