@@ -300,6 +300,7 @@ class BroadcastChannel final : public WaitingChannel<Atom> {
     return stats;
   }
   size_t SizeGuess() const override { return 0; }
+  bool broadcast() const override { return true; }
   size_t capacity() const override { return 0; }
 
  private:

@@ -153,6 +153,8 @@ class Channel : public Shared {
   // nothing (kClosed). Requires: 1 <= options.capacity <= kMaxCapacity.
   virtual Ref<Channel> Subscribe(const SubscribeOptions&) { return nullptr; }
 
+  virtual bool broadcast() const { return false; }
+
   virtual ChannelStats Stats() const = 0;
   virtual size_t SizeGuess() const = 0;
   // Broadcast: 0.

@@ -23,7 +23,6 @@ namespace {
 
 constexpr char kCollection[] = "interpreters/";
 constexpr int kMaxMessageBytes = 64 << 20;
-constexpr int kCreateAttempts = 3;
 
 // gRPC reads its target as a URI.
 std::string GrpcTarget(const Address& address) {
@@ -119,24 +118,13 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(std::string_view address
   absl::Status connected = WaitForConnection(*impl->channel, *address, options);
   if (!connected.ok()) return connected;
   impl->interpreters = v1::Interpreters::NewStub(impl->channel);
+  impl->channels = v1::Channels::NewStub(impl->channel);
   impl->admin = v1::Admin::NewStub(impl->channel);
   return std::unique_ptr<Client>(new Client(std::move(impl)));
 }
 
 absl::StatusOr<v1::Interpreter> Client::Create(v1::CreateRequest request, const RpcOptions& options) {
-  if (request.request_id().empty()) request.set_request_id(MakeRequestId());
-  const absl::Time deadline = absl::Now() + options.timeout;
-  for (int attempt = 1;; ++attempt) {
-    RpcOptions remaining = options;
-    remaining.timeout = deadline - absl::Now();
-    absl::StatusOr<v1::Interpreter> interpreter =
-        impl_->Unary(*impl_->interpreters, &v1::Interpreters::Stub::Create, request, remaining);
-    // With a reason, UNAVAILABLE is the daemon's own answer (it drains); without one the connection broke.
-    if (!absl::IsUnavailable(interpreter.status()) || !ErrorReason(interpreter.status()).empty()) return interpreter;
-    if (attempt == kCreateAttempts) return interpreter;
-    auto until = absl::ToChronoTime(std::min(deadline, absl::Now() + absl::Seconds(5)));
-    if (!impl_->channel->WaitForConnected(until)) return interpreter;
-  }
+  return impl_->Create<v1::Interpreter>(*impl_->interpreters, &v1::Interpreters::Stub::Create, request, options);
 }
 
 absl::StatusOr<v1::Interpreter> Client::Get(std::string_view name, const RpcOptions& options) {

@@ -11,7 +11,8 @@
 //   absl::StatusOr<v1::CallResponse> response = (*client)->Call(call);
 //
 // Errors: absl::Status; ErrorReason(status) of client/rpc_error.h says why. An exception that the hosted code raised is
-// no error: it is in the response (ExceptionInfo). Names may be given as `interpreters/ID` or as the bare ID.
+// no error: it is in the response (ExceptionInfo). Names may be given as `interpreters/ID`, `channels/ID` or as the
+// bare ID.
 //
 // Thread safety: all methods may be called by any thread. Callbacks of the ...Async methods run on the client's one
 // polling thread, one at a time: they may begin RPCs, but must not block, wait for one, or destroy the Client.
@@ -30,9 +31,11 @@
 #include "absl/time/time.h"
 #include "client/call_pipeline.h"
 #include "client/cancellation.h"
+#include "client/channel_stream.h"
 #include "client/rpc_error.h"
 #include "client/rpc_options.h"
 #include "interpd/v1/admin.pb.h"
+#include "interpd/v1/channels.pb.h"
 #include "interpd/v1/interpreters.pb.h"
 
 namespace interpd::client {
@@ -104,6 +107,33 @@ class Client {
   void LogsAsync(v1::LogsRequest request, std::function<void(const v1::LogsResponse&)> on_entry,
                  absl::AnyInvocable<void(absl::Status)> on_end, const RpcOptions& options = {});
 
+  // ---- Channels ----------------------------------------------------------------------------------------------------
+
+  // As Create above.
+  absl::StatusOr<v1::Channel> CreateChannel(v1::CreateChannelRequest request, const RpcOptions& options = {});
+  absl::StatusOr<v1::Channel> GetChannel(std::string_view name, const RpcOptions& options = {});
+  // All pages.
+  absl::StatusOr<std::vector<v1::Channel>> ListChannels(const RpcOptions& options = {});
+  // One page.
+  absl::StatusOr<v1::ListChannelsResponse> ListChannels(const v1::ListChannelsRequest& request,
+                                                        const RpcOptions& options = {});
+  absl::StatusOr<v1::Channel> CloseChannel(v1::CloseChannelRequest request, const RpcOptions& options = {});
+  // Waits while the channel is full.
+  absl::Status Send(v1::SendRequest request, const RpcOptions& options = {});
+  // Sends all of them, in order, and returns when they are in the channel. CHANNEL_CLOSED says under the metadata key
+  // `sent` how many are.
+  absl::Status SendMany(std::string_view name, std::vector<v1::Value> values, const RpcOptions& options = {});
+
+  void CreateChannelAsync(v1::CreateChannelRequest request, Callback<v1::Channel> callback,
+                          const RpcOptions& options = {});
+  void GetChannelAsync(std::string_view name, Callback<v1::Channel> callback, const RpcOptions& options = {});
+  void CloseChannelAsync(v1::CloseChannelRequest request, Callback<v1::Channel> callback,
+                         const RpcOptions& options = {});
+  void SendAsync(v1::SendRequest request, Callback<v1::SendResponse> callback, const RpcOptions& options = {});
+
+  // Sends and receives many values on one stream (client/channel_stream.h). Must be destroyed before the client.
+  std::unique_ptr<ChannelStream> OpenChannelStream(ChannelStreamOptions stream, const RpcOptions& options = {});
+
   // ---- Many calls on one stream ------------------------------------------------------------------------------------
 
   // A pipeline of calls (client/call_pipeline.h). Must be destroyed before the client.
@@ -119,6 +149,10 @@ class Client {
 // "interpreters/ID" of a name or a bare ID, and the other way round.
 std::string ResourceName(std::string_view name_or_id);
 std::string_view ResourceId(std::string_view name_or_id);
+
+// "channels/ID" of a name or a bare ID, and the other way round.
+std::string ChannelResourceName(std::string_view name_or_id);
+std::string_view ChannelId(std::string_view name_or_id);
 
 }  // namespace interpd::client
 

@@ -7,6 +7,7 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/support/async_stream.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -16,6 +17,7 @@
 #include "client/completion_poller.h"
 #include "client/rpc_context.h"
 #include "interpd/v1/admin.grpc.pb.h"
+#include "interpd/v1/channels.grpc.pb.h"
 #include "interpd/v1/interpreters.grpc.pb.h"
 
 namespace interpd::client {
@@ -111,6 +113,7 @@ class AsyncStream : public CompletionTag {
 struct Client::Impl {
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::Interpreters::Stub> interpreters;
+  std::unique_ptr<v1::Channels::Stub> channels;
   std::unique_ptr<v1::Admin::Stub> admin;
   CompletionPoller poller;  // the last member: destroyed first, it waits for RPCs in flight
 
@@ -123,6 +126,26 @@ struct Client::Impl {
     grpc::Status status = (stub.*method)(context.get(), request, &response);
     if (!status.ok()) return ToAbslStatus(status);
     return response;
+  }
+
+  // Gives the request a request_id if it has none, and repeats it when the connection breaks.
+  template <typename Resource, typename Stub, typename Request>
+  absl::StatusOr<Resource> Create(Stub& stub,
+                                  grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Resource*),
+                                  Request& request, const RpcOptions& options) {
+    constexpr int kAttempts = 3;
+    if (request.request_id().empty()) request.set_request_id(MakeRequestId());
+    const absl::Time deadline = absl::Now() + options.timeout;
+    for (int attempt = 1;; ++attempt) {
+      RpcOptions remaining = options;
+      remaining.timeout = deadline - absl::Now();
+      absl::StatusOr<Resource> made = Unary(stub, method, request, remaining);
+      // With a reason, UNAVAILABLE is the daemon's own answer (it drains); without one the connection broke.
+      if (!absl::IsUnavailable(made.status()) || !ErrorReason(made.status()).empty()) return made;
+      if (attempt == kAttempts) return made;
+      auto until = absl::ToChronoTime(std::min(deadline, absl::Now() + absl::Seconds(5)));
+      if (!channel->WaitForConnected(until)) return made;
+    }
   }
 };
 

@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "daemon/immediate_rpc.h"
 #include "daemon/process_info.h"
@@ -30,6 +32,17 @@ absl::Status GetInfo(ServerState& state, const v1::GetInfoRequest&, v1::Info* re
   response->set_threads(process.threads);
   response->set_draining(state.draining);
   for (const std::string& address : state.addresses) response->add_listen_addresses(ToValidUtf8(address));
+  for (std::string after;;) {
+    constexpr size_t kAtATime = 1000;
+    std::vector<channels::Ref<channels::Channel>> page = state.channels.List(after, kAtATime);
+    response->set_channel_count(response->channel_count() + static_cast<int64_t>(page.size()));
+    for (const channels::Ref<channels::Channel>& channel : page) {
+      response->set_channel_value_count(response->channel_value_count() + static_cast<int64_t>(channel->SizeGuess()));
+    }
+    if (page.size() < kAtATime) break;
+    after = page.back()->name();
+  }
+  response->set_channel_value_count(response->channel_value_count() + state.channel_clients.unacknowledged_total());
   v1::Limits* limits = response->mutable_limits();
   limits->set_max_interpreters(state.options.max_interpreters);
   limits->set_max_message_bytes(state.options.max_message_bytes);

@@ -21,9 +21,9 @@ absl::Status CallRpc::Submit(v1::CallRequest& request) {
   if (!id.ok()) return id.status();
   absl::StatusOr<std::shared_ptr<interp::Interpreter>> interpreter = state_.registry.Get(*id);
   if (!interpreter.ok()) return interpreter.status();
-  absl::StatusOr<interp::CallRequest> call = DecodeCall(request);
+  absl::StatusOr<interp::CallRequest> call = DecodeCall(request, state_.channel_names);
   if (!call.ok()) return call.status();
-  auto work = std::make_shared<CallWork>(*std::move(call), state_.loop, this, state_.options.max_message_bytes);
+  auto work = std::make_shared<CallWork>(*std::move(call), state_, this, state_.options.max_message_bytes);
   absl::Status submitted = (*interpreter)->Submit(work);
   if (!submitted.ok()) return submitted;
   interpreter_ = *std::move(interpreter);

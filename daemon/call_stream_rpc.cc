@@ -78,8 +78,7 @@ void CallStreamRpc::Begin(const v1::CallStreamRequest::Item& request) {
   ++held_;
   absl::StatusOr<ItemPtr> prepared = Prepare(request.call());
   absl::Status refused = prepared.status();
-  ItemPtr item =
-      refused.ok() ? *std::move(prepared) : std::make_shared<Item>(interp::CallRequest(), state_.loop, this, 0);
+  ItemPtr item = refused.ok() ? *std::move(prepared) : std::make_shared<Item>(interp::CallRequest(), state_, this, 0);
   item->id = request.id();
   if (ordered_) answers_.push_back(item);
   if (!refused.ok()) return End(item, std::move(refused));
@@ -99,10 +98,10 @@ absl::StatusOr<CallStreamRpc::ItemPtr> CallStreamRpc::Prepare(const v1::CallRequ
   absl::StatusOr<std::shared_ptr<interp::Interpreter>> interpreter =
       Find(call.name().empty() ? default_name_ : call.name());
   if (!interpreter.ok()) return std::move(interpreter).status();
-  absl::StatusOr<interp::CallRequest> request = DecodeCall(call);
+  absl::StatusOr<interp::CallRequest> request = DecodeCall(call, state_.channel_names);
   if (!request.ok()) return std::move(request).status();
   auto item =
-      std::make_shared<Item>(*std::move(request), state_.loop, this, state_.options.max_message_bytes - kEnvelopeBytes);
+      std::make_shared<Item>(*std::move(request), state_, this, state_.options.max_message_bytes - kEnvelopeBytes);
   item->interpreter = *std::move(interpreter);
   return item;
 }

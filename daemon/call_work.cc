@@ -31,7 +31,7 @@ bool CallWork::Output(interp::Stream stream, std::string_view data) {
 
 void CallWork::Done(absl::StatusOr<interp::Result> result) {
   status_ = Encode(std::move(result));
-  loop_.Post(this);
+  state_.loop.Post(this);
 }
 
 absl::Status CallWork::Encode(absl::StatusOr<interp::Result> result) {
@@ -41,7 +41,7 @@ absl::Status CallWork::Encode(absl::StatusOr<interp::Result> result) {
   if (call->exception) {
     EncodeException(*call->exception, response_.mutable_exception());
   } else {
-    absl::Status encoded = EncodeValue(call->value, response_.mutable_result());
+    absl::Status encoded = EncodeValue(call->value, state_.channel_names, response_.mutable_result());
     if (!encoded.ok()) return encoded;
   }
   response_bytes_ = response_.ByteSizeLong();
@@ -50,7 +50,7 @@ absl::Status CallWork::Encode(absl::StatusOr<interp::Result> result) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<interp::CallRequest> DecodeCall(const v1::CallRequest& call) {
+absl::StatusOr<interp::CallRequest> DecodeCall(const v1::CallRequest& call, ChannelNames& names) {
   if (call.target().empty()) return InvalidField("target", "is empty; name a function, as in json:dumps");
   if (call.target().size() > kMaxTargetBytes) {
     return InvalidField("target", absl::StrCat("is longer than ", kMaxTargetBytes, " bytes"));
@@ -58,10 +58,10 @@ absl::StatusOr<interp::CallRequest> DecodeCall(const v1::CallRequest& call) {
   if (absl::StrContains(call.target(), '\0')) return InvalidField("target", "holds a NUL character");
   interp::CallRequest request;
   request.target = call.target();
-  absl::StatusOr<channels::Value> args = DecodeArgs(call.args());
+  absl::StatusOr<channels::Value> args = DecodeArgs(call.args(), names);
   if (!args.ok()) return std::move(args).status();
   request.args = *std::move(args);
-  absl::StatusOr<channels::Value> kwargs = DecodeKwargs(call.kwargs());
+  absl::StatusOr<channels::Value> kwargs = DecodeKwargs(call.kwargs(), names);
   if (!kwargs.ok()) return std::move(kwargs).status();
   request.kwargs = *std::move(kwargs);
   return request;

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "daemon/event_loop.h"
+#include "daemon/server_state.h"
 #include "interp/work.h"
 #include "interpd/v1/interpreters.pb.h"
 
@@ -30,8 +31,8 @@ class CallWork : public interp::Work, public EventLoop::Task {
   };
 
   // `owner` must live until CallEnded.
-  CallWork(interp::CallRequest request, EventLoop& loop, Owner* owner, int64_t max_message_bytes)
-      : Work(std::move(request)), loop_(loop), owner_(owner), max_message_bytes_(max_message_bytes) {}
+  CallWork(interp::CallRequest request, ServerState& state, Owner* owner, int64_t max_message_bytes)
+      : Work(std::move(request)), state_(state), owner_(owner), max_message_bytes_(max_message_bytes) {}
 
   // Once ended: OK and response(), or why there is none.
   const absl::Status& status() const { return status_; }
@@ -45,7 +46,7 @@ class CallWork : public interp::Work, public EventLoop::Task {
  private:
   absl::Status Encode(absl::StatusOr<interp::Result> result);
 
-  EventLoop& loop_;
+  ServerState& state_;  // its loop and channel names alone: those are any thread's
   Owner* const owner_;
   const int64_t max_message_bytes_;
   std::mutex output_mutex_;  // stdout and stderr may come from two threads of the host
@@ -55,7 +56,7 @@ class CallWork : public interp::Work, public EventLoop::Task {
 };
 
 // Errors: INVALID_FIELD (target), INVALID_VALUE.
-absl::StatusOr<interp::CallRequest> DecodeCall(const v1::CallRequest& call);
+absl::StatusOr<interp::CallRequest> DecodeCall(const v1::CallRequest& call, ChannelNames& names);
 
 }  // namespace interpd::daemon
 

@@ -16,10 +16,18 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "daemon/errors.h"
 
 namespace interpd::daemon {
+
+// Errors: INVALID_FIELD, for an id that is longer than 63 characters.
+inline absl::Status CheckRequestId(std::string_view request_id) {
+  constexpr size_t kMaxBytes = 63;
+  if (request_id.size() <= kMaxBytes) return absl::OkStatus();
+  return InvalidField("request_id", absl::StrCat("is longer than ", kMaxBytes, " characters"));
+}
 
 template <typename Resource>
 class CreateRequests {

@@ -3,14 +3,12 @@
 #include <utility>
 
 #include "absl/hash/hash.h"
-#include "absl/strings/str_cat.h"
 #include "daemon/interpreter_proto.h"
 #include "daemon/proto_time.h"
 
 namespace interpd::daemon {
 namespace {
 
-constexpr size_t kMaxRequestIdBytes = 63;
 constexpr absl::Duration kDefaultGracePeriod = absl::Seconds(5);
 
 // What a repeated Create answers: the interpreter made the first time as it is now, or that it is closed.
@@ -45,9 +43,8 @@ void CreateRpc::Handle(v1::CreateRequest& request) {
                      "must be 1 to 63 letters, digits, '_', '-' or '.', a letter or digit first; leave it empty "
                      "for a fresh one"));
   }
-  if (request.request_id().size() > kMaxRequestIdBytes) {
-    return Fail(InvalidField("request_id", absl::StrCat("is longer than ", kMaxRequestIdBytes, " characters")));
-  }
+  absl::Status id_valid = CheckRequestId(request.request_id());
+  if (!id_valid.ok()) return Fail(id_valid);
   if (!request.request_id().empty()) {
     Ref();  // until the answer
     CreateRequests<v1::Interpreter>::Answer answer = [this](const absl::Status& status,

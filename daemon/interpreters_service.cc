@@ -1,14 +1,10 @@
 #include "daemon/interpreters_service.h"
 
-#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "daemon/call_rpc.h"
 #include "daemon/call_stream_rpc.h"
 #include "daemon/create_rpc.h"
@@ -16,15 +12,10 @@
 #include "daemon/immediate_rpc.h"
 #include "daemon/interpreter_proto.h"
 #include "daemon/logs_rpc.h"
+#include "daemon/page.h"
 
 namespace interpd::daemon {
 namespace {
-
-constexpr int kDefaultPageSize = 100;
-constexpr int kMaxPageSize = 1000;
-
-// Before the name in a page token: tells our own tokens from anything else.
-constexpr std::string_view kTokenPrefix = "after:";
 
 // Calls that may arrive at once without waiting for this process to ask for the next.
 constexpr int kWaitingForHot = 32;
@@ -44,22 +35,13 @@ absl::Status Get(ServerState& state, const v1::GetRequest& request, v1::Interpre
 }
 
 absl::Status List(ServerState& state, const v1::ListRequest& request, v1::ListResponse* response) {
-  if (request.page_size() < 0) return InvalidField("page_size", "is negative");
-  size_t limit = request.page_size() == 0 ? kDefaultPageSize : std::min(request.page_size(), kMaxPageSize);
-  std::string token;
-  std::string_view after;
-  if (!request.page_token().empty()) {
-    bool decoded = absl::WebSafeBase64Unescape(request.page_token(), &token);
-    after = token;
-    if (!decoded || !absl::ConsumePrefix(&after, kTokenPrefix) || !IsValidId(after)) {
-      return InvalidField("page_token", "is no next_page_token of a List call; leave it empty to start anew");
-    }
-  }
+  absl::StatusOr<Page> page = DecodePage(request.page_size(), request.page_token());
+  if (!page.ok()) return page.status();
   // One more than asked for says whether there is a next page.
-  std::vector<std::shared_ptr<interp::Interpreter>> found = state.registry.List(after, limit + 1);
-  if (found.size() > limit) {
-    found.resize(limit);
-    response->set_next_page_token(absl::WebSafeBase64Escape(absl::StrCat(kTokenPrefix, found.back()->name())));
+  std::vector<std::shared_ptr<interp::Interpreter>> found = state.registry.List(page->after, page->size + 1);
+  if (found.size() > page->size) {
+    found.resize(page->size);
+    response->set_next_page_token(EncodePageToken(found.back()->name()));
   }
   for (const auto& interpreter : found) {
     EncodeInterpreter(*interpreter, SetupSource::kOmit, response->add_interpreters());

@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
+#include "channels/channel_registry.h"
 #include "daemon/config.h"
 #include "daemon/lifecycle.h"
 #include "daemon/listener.h"
@@ -140,8 +141,10 @@ int Serve(const Config& config, Lifecycle& lifecycle) {
     Say(std::string(listener.status().message()));
     return kFailed;
   }
+  channels::ChannelRegistry channels;
   interp::HostConfig host;
   host.max_interpreters = static_cast<size_t>(config.max_interpreters);
+  host.channels = &channels;
   absl::StatusOr<std::unique_ptr<interp::InterpreterRegistry>> registry = interp::InterpreterRegistry::Start(host);
   if (!registry.ok()) {
     Say(absl::StrCat("cannot start Python: ", registry.status().message()));
@@ -156,7 +159,7 @@ int Serve(const Config& config, Lifecycle& lifecycle) {
   absl::StatusOr<std::unique_ptr<Server>> server;
   {
     ScopedUmask umask(config.socket_mode);
-    server = Server::Start(**registry, listener->endpoints(), std::move(options));
+    server = Server::Start(**registry, channels, listener->endpoints(), std::move(options));
   }
   absl::Status bound = server.ok() ? listener->Bound() : server.status();
   if (!bound.ok()) {

@@ -7,6 +7,7 @@
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpc/reflection/v1alpha/reflection.grpc.pb.h"
 #include "interpd/v1/admin.grpc.pb.h"
+#include "interpd/v1/channels.grpc.pb.h"
 #include "interpd/v1/interpreters.grpc.pb.h"
 
 namespace interpd::daemon {
@@ -18,6 +19,11 @@ struct RawInterpreters
               v1::Interpreters::WithRawMethod_Call<v1::Interpreters::WithRawMethod_CallStream<
                   v1::Interpreters::WithRawMethod_Interrupt<v1::Interpreters::WithRawMethod_Close<
                       v1::Interpreters::WithRawMethod_Logs<v1::Interpreters::Service>>>>>>>>> {};
+
+struct RawChannels
+    : v1::Channels::WithRawMethod_Create<v1::Channels::WithRawMethod_Get<v1::Channels::WithRawMethod_List<
+          v1::Channels::WithRawMethod_Close<v1::Channels::WithRawMethod_Send<v1::Channels::WithRawMethod_SendMany<
+              v1::Channels::WithRawMethod_Receive<v1::Channels::WithRawMethod_Attach<v1::Channels::Service>>>>>>>> {};
 
 struct RawAdmin : v1::Admin::WithRawMethod_GetInfo<v1::Admin::WithRawMethod_Drain<v1::Admin::Service>> {};
 

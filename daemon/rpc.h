@@ -1,6 +1,6 @@
 // Rpc and its templates: one call each, from waiting for a client to its last event.
 //
-// Who includes this: every RPC of the daemon, by deriving from UnaryRpc, ServerStreamRpc or BidiRpc.
+// Who includes this: every RPC of the daemon, by deriving from UnaryRpc, ClientStreamRpc, ServerStreamRpc or BidiRpc.
 //
 // Life of an Rpc: it is made with `new`, Start() hands it to gRPC to wait for a call of its method; once there is one,
 // it starts another of its kind and handles its own; it ends the call exactly once; it deletes itself when gRPC has
@@ -146,7 +146,39 @@ class UnaryRpc : public Rpc {
   }
 };
 
-// What both kinds of streaming call share: answers go out one at a time.
+// Many requests, one answer. OnRead(true) has the next one's bytes in `request_bytes_`.
+template <typename Response>
+class ClientStreamRpc : public Rpc {
+ protected:
+  using Rpc::Rpc;
+
+  bool reading() const { return reading_; }
+
+  // Requires: not reading, not finished.
+  void Read() {
+    CHECK(!reading_ && !finished());
+    reading_ = true;
+    stream_.Read(&request_bytes_, read_.Begin());
+  }
+
+  // Lead to the end, as for UnaryRpc.
+  void Reply(const Response& response) { stream_.Finish(Serialize(response), grpc::Status::OK, BeginFinish()); }
+  void Fail(const absl::Status& status) { stream_.FinishWithError(ToGrpcStatus(status), BeginFinish()); }
+
+  grpc::ByteBuffer request_bytes_;
+  grpc::ServerAsyncReader<grpc::ByteBuffer, grpc::ByteBuffer> stream_{&context_};
+
+ private:
+  void ReadDone(bool ok) {
+    reading_ = false;
+    OnRead(ok);
+  }
+
+  bool reading_ = false;
+  Operation read_{this, static_cast<void (Rpc::*)(bool)>(&ClientStreamRpc::ReadDone)};
+};
+
+// What both kinds of call that answer with a stream share: answers go out one at a time.
 template <typename Stream, typename Response>
 class StreamingRpc : public Rpc {
  protected:

@@ -13,6 +13,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "daemon/admin_service.h"
+#include "daemon/channels_service.h"
 #include "daemon/health_service.h"
 #include "daemon/interpreters_service.h"
 #include "daemon/reflection_service.h"
@@ -34,14 +35,17 @@ std::string WithPort(const std::string& address, int port) {
 
 class Server::Impl {
  public:
-  Impl(interp::InterpreterRegistry& registry, ServerOptions options, grpc::ServerBuilder& builder)
+  Impl(interp::InterpreterRegistry& registry, channels::ChannelRegistry& channels, ServerOptions options,
+       grpc::ServerBuilder& builder)
       : loop_(builder.AddCompletionQueue()),
-        state_{.registry = registry, .loop = loop_, .options = std::move(options)},
+        state_{.registry = registry, .channels = channels, .loop = loop_, .options = std::move(options)},
         interpreters_(state_),
+        channels_(state_),
         admin_(state_),
         health_(state_),
         reflection_(state_) {
     builder.RegisterService(interpreters_.service());
+    builder.RegisterService(channels_.service());
     builder.RegisterService(admin_.service());
     builder.RegisterService(health_.service());
     builder.RegisterService(reflection_.service());
@@ -65,6 +69,7 @@ class Server::Impl {
     }
     loop_.Run([this] {
       interpreters_.Listen();
+      channels_.Listen();
       admin_.Listen();
       health_.Listen();
       reflection_.Listen();
@@ -110,6 +115,7 @@ class Server::Impl {
   EventLoop loop_;
   ServerState state_;
   InterpretersService interpreters_;
+  ChannelsService channels_;
   AdminService admin_;
   HealthService health_;
   ReflectionService reflection_;
@@ -122,6 +128,7 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() = default;
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(interp::InterpreterRegistry& registry,
+                                                      channels::ChannelRegistry& channels,
                                                       std::vector<Endpoint> endpoints, ServerOptions options) {
   grpc::ServerBuilder builder;
   // Requests and answers are held against the limit by ourselves, so that the error is ours (rpc.h). What is far above
@@ -130,7 +137,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(interp::InterpreterRegistr
   builder.SetMaxSendMessageSize(-1);
   // Two daemons must not share a port without knowing.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  auto impl = std::make_unique<Impl>(registry, std::move(options), builder);
+  auto impl = std::make_unique<Impl>(registry, channels, std::move(options), builder);
   absl::Status started = impl->Start(builder, std::move(endpoints));
   if (!started.ok()) return started;
   return std::unique_ptr<Server>(new Server(std::move(impl)));

@@ -1,6 +1,6 @@
 // Server: the daemon's gRPC server over a registry of interpreters.
 //
-//   auto server = Server::Start(*registry, {{"unix:/tmp/s", grpc::InsecureServerCredentials()}}, {});
+//   auto server = Server::Start(*registry, channels, {{"unix:/tmp/s", grpc::InsecureServerCredentials()}}, {});
 //   ...
 //   (*server)->BeginDrain();                         // no new work
 //   registry->CloseAll(grace, [&] { closed.Notify(); });
@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "channels/channel_registry.h"
 #include "daemon/server_state.h"
 #include "interp/interpreter_registry.h"
 
@@ -32,8 +33,10 @@ class Server {
     std::shared_ptr<grpc::ServerCredentials> credentials;
   };
 
-  // `registry` must outlive the server. Errors: FAILED_PRECONDITION, when an address cannot be listened on.
+  // `registry` and `channels`, which the registry was given too, must outlive the server. Errors: FAILED_PRECONDITION,
+  // when an address cannot be listened on.
   static absl::StatusOr<std::unique_ptr<Server>> Start(interp::InterpreterRegistry& registry,
+                                                       channels::ChannelRegistry& channels,
                                                        std::vector<Endpoint> endpoints, ServerOptions options);
 
   // As Shutdown.

@@ -1,6 +1,7 @@
 // ServerState: what the RPCs of one server share.
 //
-// Who includes this: the server, which owns it, and every RPC. All of it belongs to handlers of the event loop.
+// Who includes this: the server, which owns it, and every RPC. All of it belongs to handlers of the event loop, but for
+// what says that it is any thread's.
 #ifndef INTERPD_DAEMON_SERVER_STATE_H_
 #define INTERPD_DAEMON_SERVER_STATE_H_
 
@@ -12,9 +13,14 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/time/time.h"
+#include "channels/channel_registry.h"
+#include "daemon/channel_clients.h"
+#include "daemon/channel_names.h"
+#include "daemon/create_requests.h"
 #include "daemon/event_loop.h"
 #include "daemon/queue_room.h"
 #include "interp/interpreter_registry.h"
+#include "interpd/v1/channels.pb.h"
 
 namespace interpd::daemon {
 
@@ -36,6 +42,7 @@ struct ServerOptions {
 
 struct ServerState {
   interp::InterpreterRegistry& registry;
+  channels::ChannelRegistry& channels;
   EventLoop& loop;
   ServerOptions options;
   std::vector<std::string> addresses;  // where it listens
@@ -43,6 +50,9 @@ struct ServerState {
 
   bool draining = false;
   QueueRoom queue_room{loop};
+  ChannelClients channel_clients{loop};
+  ChannelNames channel_names{channels};
+  CreateRequests<v1::Channel> create_channel_requests;
   int64_t calls = 0;              // from their acceptance until gRPC has done with them
   std::function<void()> on_idle;  // if set: there are no calls any more
   // Calls that may stay open without work: they are ended at the end.

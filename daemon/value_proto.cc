@@ -1,12 +1,17 @@
 #include "daemon/value_proto.h"
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "channels/buffer.h"
 #include "daemon/errors.h"
 #include "daemon/utf8.h"
 
@@ -58,9 +63,76 @@ std::optional<Kind> ContainerKind(v1::Container container) {
 
 enum class MustHash { kNo, kYes };  // whether a value stands where Python hashes it
 
-Outcome Decode(const v1::Value& value, int depth, MustHash must_hash, ValueBuilder& builder);
+// How many bytes an item of a memoryview's format takes; 0: no such format.
+size_t ItemSize(char format) {
+  constexpr std::string_view kOne = "cbB?", kTwo = "hHe", kFour = "iIf", kEight = "lLqQnNdP";
+  if (format == '\0') return 0;
+  return absl::StrContains(kOne, format)     ? 1
+         : absl::StrContains(kTwo, format)   ? 2
+         : absl::StrContains(kFour, format)  ? 4
+         : absl::StrContains(kEight, format) ? 8
+                                             : 0;
+}
 
-Outcome DecodeContainer(const v1::Value& value, int depth, MustHash must_hash, ValueBuilder& builder) {
+constexpr int kMaxDimensions = 64;  // of a memoryview
+
+// Builds one Value.
+class Decoder {
+ public:
+  explicit Decoder(ChannelNames& names) : names_(names) {}
+
+  Outcome Decode(const v1::Value& value, int depth, MustHash must_hash);
+  ValueBuilder& builder() { return builder_; }
+  channels::Value Finish() && { return std::move(builder_).Finish(); }
+
+ private:
+  Outcome DecodeContainer(const v1::Value& value, int depth, MustHash must_hash);
+  Outcome DecodeBuffer(const v1::Buffer& buffer);
+
+  ChannelNames& names_;
+  ValueBuilder builder_;
+  size_t buffer_bytes_ = 0;  // beside the Value
+};
+
+Outcome Decoder::DecodeBuffer(const v1::Buffer& buffer) {
+  const auto wrong = [](std::string what) { return Problem{"", std::move(what), "memoryview"}; };
+  const std::string_view format = absl::StripPrefix(buffer.format(), "@");
+  const char item = format.empty() ? 'B' : format[0];
+  const size_t item_size = format.size() > 1 ? 0 : ItemSize(item);
+  if (item_size == 0) return wrong(absl::StrCat("has a format that is not one letter of a native type: ", format));
+  const size_t size = buffer.data().size();
+  if (buffer.shape_size() > kMaxDimensions) return wrong(absl::StrCat("has more than ", kMaxDimensions, " dimensions"));
+  if (buffer.shape().empty() && size % item_size != 0) {
+    return wrong(absl::StrCat("has ", size, " bytes, which are no whole items of ", item_size));
+  }
+  size_t items = size / item_size;
+  if (!buffer.shape().empty()) {
+    items = absl::c_linear_search(buffer.shape(), 0) ? 0 : 1;
+    for (int64_t count : buffer.shape()) {
+      // What would overflow is not the size anyway.
+      if (count < 0 || (count > 0 && items > size / static_cast<size_t>(count))) {
+        items = size + 1;
+        break;
+      }
+      items *= static_cast<size_t>(count);
+    }
+  }
+  if (items > size || items * item_size != size) return wrong("has a shape that does not fit its size");
+  buffer_bytes_ += size;
+  channels::Ref<channels::Buffer> memory = channels::Buffer::Make(size);
+  if (memory == nullptr) return wrong("needs more memory than there is");
+  if (size != 0) std::memcpy(memory->data(), buffer.data().data(), size);
+  using Form = channels::BufferView::Form;
+  const bool flat = buffer.shape_size() <= 1;
+  std::vector<int64_t> shape;
+  if (!flat) shape.assign(buffer.shape().begin(), buffer.shape().end());
+  char* const data = memory->data();
+  builder_.Buffer(channels::MakeRef<channels::BufferView>(std::move(memory), data, size, /*readonly=*/false,
+                                                          flat ? Form::kFlat : Form::kShaped, item, std::move(shape)));
+  return std::nullopt;
+}
+
+Outcome Decoder::DecodeContainer(const v1::Value& value, int depth, MustHash must_hash) {
   std::optional<Kind> kind = ContainerKind(value.container());
   if (!kind) return Problem{"", absl::StrCat("container ", static_cast<int>(value.container()), " is not known"), ""};
   std::string_view type = channels::TypeName(*kind);
@@ -76,12 +148,12 @@ Outcome DecodeContainer(const v1::Value& value, int depth, MustHash must_hash, V
   if (*kind == Kind::kDict && count % 2 != 0) {
     return Problem{"", "a DICT holds key, value, key, value, ...; the number of its items is odd", "dict"};
   }
-  builder.Begin(*kind, static_cast<size_t>(count));
+  builder_.Begin(*kind, static_cast<size_t>(count));
   bool set = *kind == Kind::kSet || *kind == Kind::kFrozenSet;
   MustHash elements_must_hash = set ? MustHash::kYes : must_hash;
   for (int i = 0; i < count; ++i) {
     bool is_key = *kind == Kind::kDict && i % 2 == 0;
-    Outcome problem = Decode(value.items(i), depth + 1, is_key ? MustHash::kYes : elements_must_hash, builder);
+    Outcome problem = Decode(value.items(i), depth + 1, is_key ? MustHash::kYes : elements_must_hash);
     if (!problem) continue;
     if (*kind != Kind::kDict) return Within(*std::move(problem), IndexStep(i));
     if (is_key) return Within(*std::move(problem), absl::StrCat(".keys()[", i / 2, "]"));
@@ -90,36 +162,46 @@ Outcome DecodeContainer(const v1::Value& value, int depth, MustHash must_hash, V
   return std::nullopt;
 }
 
-Outcome Decode(const v1::Value& value, int depth, MustHash must_hash, ValueBuilder& builder) {
+Outcome Decoder::Decode(const v1::Value& value, int depth, MustHash must_hash) {
   if (value.kind_case() != v1::Value::kContainer && value.items_size() != 0) {
     return Problem{"", "has items but is no container", ""};
   }
   switch (value.kind_case()) {
-    case v1::Value::kNone: builder.None(); break;
-    case v1::Value::kBool: builder.Bool(value.bool_()); break;
-    case v1::Value::kInt: builder.Int(value.int_()); break;
-    case v1::Value::kBigInt: builder.BigInt(value.big_int()); break;
-    case v1::Value::kFloat: builder.Float(value.float_()); break;
-    case v1::Value::kComplex: builder.Complex(value.complex().real(), value.complex().imag()); break;
-    case v1::Value::kStr: builder.Str(value.str()); break;  // protobuf has checked its UTF-8
+    case v1::Value::kNone: builder_.None(); break;
+    case v1::Value::kBool: builder_.Bool(value.bool_()); break;
+    case v1::Value::kInt: builder_.Int(value.int_()); break;
+    case v1::Value::kBigInt: builder_.BigInt(value.big_int()); break;
+    case v1::Value::kFloat: builder_.Float(value.float_()); break;
+    case v1::Value::kComplex: builder_.Complex(value.complex().real(), value.complex().imag()); break;
+    case v1::Value::kStr: builder_.Str(value.str()); break;  // protobuf has checked its UTF-8
     case v1::Value::kSurrogateStr: {
       const std::string& text = value.surrogate_str();
       size_t valid = ValidUtf8Prefix(text, Surrogates::kAllow);
       if (valid != text.size()) return Problem{"", absl::StrCat("byte ", valid, " is no UTF-8"), "str"};
       if (ValidUtf8Prefix(text, Surrogates::kRefuse) == text.size()) {
-        builder.Str(text);
+        builder_.Str(text);
       } else {
-        builder.Text(Kind::kSurrogateStr, text);
+        builder_.Text(Kind::kSurrogateStr, text);
       }
       break;
     }
-    case v1::Value::kBytes: builder.Bytes(value.bytes()); break;
+    case v1::Value::kBytes: builder_.Bytes(value.bytes()); break;
     case v1::Value::kContainer:
-      if (Outcome problem = DecodeContainer(value, depth, must_hash, builder)) return problem;
+      if (Outcome problem = DecodeContainer(value, depth, must_hash)) return problem;
       break;
+    case v1::Value::kChannel: {
+      absl::StatusOr<channels::Ref<channels::Channel>> channel = names_.Find(value.channel(), "it");
+      if (!channel.ok()) return Problem{"", std::string(channel.status().message()), "interpd.Channel"};
+      builder_.Channel(*std::move(channel));
+      break;
+    }
+    case v1::Value::kBuffer:
+      if (Outcome problem = DecodeBuffer(value.buffer())) return problem;
+      break;
+    case v1::Value::kPickle: builder_.Text(Kind::kPickle, value.pickle()); break;
     case v1::Value::KIND_NOT_SET: return Problem{"", "has no kind; None is `none`", ""};
   }
-  if (builder.size() > kMaxArgumentBytes) {
+  if (builder_.size() + buffer_bytes_ > kMaxArgumentBytes) {
     return Problem{"", absl::StrCat("takes more than ", kMaxArgumentBytes, " bytes"), ""};
   }
   return std::nullopt;
@@ -158,7 +240,15 @@ v1::Container ContainerProto(Kind kind) {
   }
 }
 
-Outcome Encode(const Node& node, int depth, ValueReader& reader, v1::Value* out) {
+void EncodeBuffer(const channels::BufferView& view, v1::Buffer* out) {
+  out->set_data(view.data(), view.size());
+  if (view.format() != 'B') out->set_format(std::string(1, view.format()));
+  if (view.form() == channels::BufferView::Form::kShaped) {
+    out->mutable_shape()->Add(view.shape().begin(), view.shape().end());
+  }
+}
+
+Outcome Encode(const Node& node, int depth, ValueReader& reader, ChannelNames& names, v1::Value* out) {
   switch (node.kind) {
     case Kind::kNone: out->set_none(v1::NONE); return std::nullopt;
     case Kind::kBool: out->set_bool_(node.bool_value); return std::nullopt;
@@ -184,11 +274,14 @@ Outcome Encode(const Node& node, int depth, ValueReader& reader, v1::Value* out)
       return std::nullopt;
     }
     case Kind::kBytes: out->set_bytes(node.bytes.data(), node.bytes.size()); return std::nullopt;
-    case Kind::kPickle:
+    case Kind::kPickle: out->set_pickle(node.bytes.data(), node.bytes.size()); return std::nullopt;
     case Kind::kBuffer:
+      EncodeBuffer(*static_cast<channels::BufferView*>(node.shared), out->mutable_buffer());
+      return std::nullopt;
     case Kind::kChannel: {
-      std::string_view type = channels::TypeName(node.kind);
-      return Problem{"", absl::StrCat("a ", type, " passes between interpreters only"), std::string(type)};
+      auto* channel = static_cast<channels::Channel*>(node.shared);
+      out->set_channel(names.NameOf(channels::Ref<channels::Channel>::Borrow(channel)));
+      return std::nullopt;
     }
     default: break;
   }
@@ -203,7 +296,7 @@ Outcome Encode(const Node& node, int depth, ValueReader& reader, v1::Value* out)
     Node element = reader.Next();
     bool is_key = node.kind == Kind::kDict && i % 2 == 0;
     if (is_key) key = element;
-    Outcome problem = Encode(element, depth + 1, reader, out->add_items());
+    Outcome problem = Encode(element, depth + 1, reader, names, out->add_items());
     if (!problem) continue;
     if (node.kind != Kind::kDict) return Within(*std::move(problem), IndexStep(i));
     if (is_key) return Within(*std::move(problem), absl::StrCat(".keys()[", i / 2, "]"));
@@ -214,46 +307,46 @@ Outcome Encode(const Node& node, int depth, ValueReader& reader, v1::Value* out)
 
 }  // namespace
 
-absl::StatusOr<channels::Value> DecodeValue(const v1::Value& value, std::string_view field) {
-  ValueBuilder builder;
-  if (Outcome problem = Decode(value, 0, MustHash::kNo, builder)) return InvalidValue(field, *problem);
-  return std::move(builder).Finish();
+absl::StatusOr<channels::Value> DecodeValue(const v1::Value& value, std::string_view field, ChannelNames& names) {
+  Decoder decoder(names);
+  if (Outcome problem = decoder.Decode(value, 0, MustHash::kNo)) return InvalidValue(field, *problem);
+  return std::move(decoder).Finish();
 }
 
-absl::StatusOr<channels::Value> DecodeArgs(const ValueList& args) {
+absl::StatusOr<channels::Value> DecodeArgs(const ValueList& args, ChannelNames& names) {
   if (args.empty()) return channels::Value();
-  ValueBuilder builder;
-  builder.Begin(Kind::kTuple, args.size());
+  Decoder decoder(names);
+  decoder.builder().Begin(Kind::kTuple, args.size());
   for (int i = 0; i < args.size(); ++i) {
-    if (Outcome problem = Decode(args[i], 0, MustHash::kNo, builder)) {
+    if (Outcome problem = decoder.Decode(args[i], 0, MustHash::kNo)) {
       return InvalidValue("args", Within(*std::move(problem), IndexStep(i)));
     }
   }
-  return std::move(builder).Finish();
+  return std::move(decoder).Finish();
 }
 
-absl::StatusOr<channels::Value> DecodeKwargs(const ValueMap& kwargs) {
+absl::StatusOr<channels::Value> DecodeKwargs(const ValueMap& kwargs, ChannelNames& names) {
   if (kwargs.empty()) return channels::Value();
   // A map has no order of its own; hosted code should see the same one every time.
   std::vector<const ValueMap::value_type*> entries;
   entries.reserve(kwargs.size());
   for (const auto& entry : kwargs) entries.push_back(&entry);
   std::sort(entries.begin(), entries.end(), [](const auto* a, const auto* b) { return a->first < b->first; });
-  ValueBuilder builder;
-  builder.Begin(Kind::kDict, 2 * entries.size());
+  Decoder decoder(names);
+  decoder.builder().Begin(Kind::kDict, 2 * entries.size());
   for (const auto* entry : entries) {
-    builder.Str(entry->first);
-    if (Outcome problem = Decode(entry->second, 0, MustHash::kNo, builder)) {
+    decoder.builder().Str(entry->first);
+    if (Outcome problem = decoder.Decode(entry->second, 0, MustHash::kNo)) {
       return InvalidValue("kwargs", Within(*std::move(problem), absl::StrCat("['", Abridge(entry->first, 64), "']")));
     }
   }
-  return std::move(builder).Finish();
+  return std::move(decoder).Finish();
 }
 
-absl::Status EncodeValue(const channels::Value& value, v1::Value* out) {
+absl::Status EncodeValue(const channels::Value& value, ChannelNames& names, v1::Value* out) {
   ValueReader reader(value);
   Node root = reader.Next();
-  Outcome problem = Encode(root, 0, reader, out);
+  Outcome problem = Encode(root, 0, reader, names, out);
   if (!problem) return absl::OkStatus();
   std::string path = absl::StrCat("result", problem->path);
   return MakeError(absl::StatusCode::kFailedPrecondition, v1::VALUE_NOT_SHAREABLE,

@@ -1,7 +1,9 @@
 // interpd.v1.Value <-> channels::Value.
 //
-// Who includes this: the calls. Thread safety: plain functions, callable anywhere; EncodeValue runs on interpreters'
-// threads and touches nothing but memory.
+// Who includes this: the RPCs that carry values. Thread safety: plain functions, callable anywhere; EncodeValue runs on
+// interpreters' threads and touches nothing but memory.
+//
+// Channels in values go by their names (channel_names.h). Buffers, which interpreters share, are copied here.
 #ifndef INTERPD_DAEMON_VALUE_PROTO_H_
 #define INTERPD_DAEMON_VALUE_PROTO_H_
 
@@ -12,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "channels/value.h"
+#include "daemon/channel_names.h"
 #include "interpd/v1/value.pb.h"
 
 namespace interpd::daemon {
@@ -27,15 +30,16 @@ using ValueMap = google::protobuf::Map<std::string, v1::Value>;
 
 // One value. `field` begins the path of an error: "args[2][0]['key']".
 // Errors: INVALID_VALUE, for an unset kind, items where none belong, an odd number of items in a DICT, a list, dict or
-// set as key or element of a set, bytes that are no UTF-8, too many levels, too many bytes.
-absl::StatusOr<channels::Value> DecodeValue(const v1::Value& value, std::string_view field);
+// set as key or element of a set, bytes that are no UTF-8, a buffer whose parts do not fit together, a name of no
+// channel, too many levels, too many bytes.
+absl::StatusOr<channels::Value> DecodeValue(const v1::Value& value, std::string_view field, ChannelNames& names);
 
 // Positional arguments as a tuple, keyword arguments as a dict; None when there are none. Errors as for DecodeValue.
-absl::StatusOr<channels::Value> DecodeArgs(const ValueList& args);
-absl::StatusOr<channels::Value> DecodeKwargs(const ValueMap& kwargs);
+absl::StatusOr<channels::Value> DecodeArgs(const ValueList& args, ChannelNames& names);
+absl::StatusOr<channels::Value> DecodeKwargs(const ValueMap& kwargs, ChannelNames& names);
 
 // Errors: VALUE_NOT_SHAREABLE, for a value that nests deeper than kMaxWireDepth.
-absl::Status EncodeValue(const channels::Value& value, v1::Value* out);
+absl::Status EncodeValue(const channels::Value& value, ChannelNames& names, v1::Value* out);
 
 }  // namespace interpd::daemon
 

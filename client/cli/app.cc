@@ -58,14 +58,14 @@ int EditDistance(std::string_view a, std::string_view b) {
   return distance[a.size()][b.size()];
 }
 
-// The first argument that is neither an option nor the value of one. Empty when there is none, or when an option that
-// is not known comes first: what follows may be its value.
-std::string FirstWord(const CLI::App& app, const std::vector<std::string>& args) {
-  for (size_t i = 0; i < args.size(); ++i) {
-    if (!absl::StartsWith(args[i], "-")) return args[i];
-    const std::string name = args[i].substr(0, args[i].find('='));
+// The first argument from `*i` on that is neither an option nor the value of one; `*i` moves behind it. Empty when
+// there is none, or when an option that is not known comes first: what follows may be its value.
+std::string NextWord(const CLI::App& app, const std::vector<std::string>& args, size_t* i) {
+  for (; *i < args.size(); ++*i) {
+    if (!absl::StartsWith(args[*i], "-")) return args[(*i)++];
+    const std::string name = args[*i].substr(0, args[*i].find('='));
     if (absl::StartsWith(name, "--") && app.get_option_no_throw(name) == nullptr) return "";
-    i += ValuesAfter(app, nullptr, args[i]);
+    *i += ValuesAfter(app, nullptr, args[*i]);
   }
   return "";
 }
@@ -126,6 +126,7 @@ std::unique_ptr<CLI::App> BuildApp(Session& session) {
   AddInterpreterCommands(*app, session);
   AddCodeCommands(*app, session);
   AddReplCommand(*app, session);
+  AddChannelCommands(*app, session);
   AddDaemonCommands(*app, session);
   AddCompletionCommand(*app, session);
   for (CLI::App* command : app->get_subcommands([](const CLI::App*) { return true; })) command->group("COMMANDS");
@@ -180,13 +181,24 @@ std::string NearestCommand(const CLI::App& app, std::string_view word) {
 }
 
 std::optional<int> ParseCommandLine(CLI::App& app, Session& session, std::vector<std::string> args) {
-  const std::string word = FirstWord(app, args);
-  if (!word.empty() && app.get_subcommand_no_throw(word) == nullptr) {
-    std::string nearest = NearestCommand(app, word);
-    session.Err(absl::StrCat("interpctl: there is no command \"", word, "\"",
-                             nearest.empty() ? "" : absl::StrCat("; did you mean \"", nearest, "\"?"),
-                             "\nRun `interpctl --help` for the commands.\n"));
-    return kUsage;
+  const auto any = [](const CLI::App*) { return true; };
+  std::string path;  // the words that lead to the command: of its group, if it is of one, and its own
+  bool missing = false;
+  size_t next = 0;
+  for (CLI::App* group = &app; !group->get_subcommands(any).empty();) {
+    const std::string word = NextWord(app, args, &next);
+    missing = word.empty();
+    if (missing) break;
+    CLI::App* command = group->get_subcommand_no_throw(word);
+    if (command == nullptr) {
+      std::string nearest = NearestCommand(*group, word);
+      session.Err(absl::StrCat("interpctl: there is no command \"", path, word, "\"",
+                               nearest.empty() ? "" : absl::StrCat("; did you mean \"", path, nearest, "\"?"),
+                               "\nRun `interpctl ", path, "--help` for the commands.\n"));
+      return kUsage;
+    }
+    absl::StrAppend(&path, word, " ");
+    group = command;
   }
   session.script_args = CutScriptArgs(app, args);
   for (std::string& arg : args) arg = EscapeForCli11(arg);
@@ -200,8 +212,7 @@ std::optional<int> ParseCommandLine(CLI::App& app, Session& session, std::vector
     int code = app.exit(error, out, err);
     session.Out(out.str());
     if (code == 0) return kOk;  // help or version
-    const std::string what = word.empty() ? "a command is missing" : error.what();
-    session.Err(absl::StrCat("interpctl: ", what, "\nRun `interpctl ", word, word.empty() ? "" : " ",
+    session.Err(absl::StrCat("interpctl: ", missing ? "a command is missing" : error.what(), "\nRun `interpctl ", path,
                              "--help` for how to use it.\n"));
     return kUsage;
   }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -15,7 +16,7 @@ namespace interpd::client {
 namespace {
 
 // What stands in the place of an option's value or a positional argument.
-enum class Kind { kNothing, kAnything, kInterpreter, kFile, kDirectory, kChoice };
+enum class Kind { kNothing, kAnything, kInterpreter, kChannel, kFile, kDirectory, kChoice };
 
 struct Argument {
   Kind kind = Kind::kNothing;
@@ -30,10 +31,14 @@ struct Option {
 };
 
 struct Command {
-  std::string name;
+  std::string name;  // with the group it is of: "channel send"
   std::string description;
   std::vector<Option> options;
   std::vector<Argument> positionals;
+  std::vector<Command> commands;  // of a group
+
+  // Its own word.
+  std::string word() const { return name.substr(name.rfind(' ') + 1); }
 };
 
 Argument ArgumentOf(const CLI::Option& option) {
@@ -44,6 +49,7 @@ Argument ArgumentOf(const CLI::Option& option) {
   if (option.get_items_expected_max() == 0) return argument;
   argument.kind = Kind::kAnything;
   if (type == kInterpreterPlaceholder) argument.kind = Kind::kInterpreter;
+  if (type == kChannelPlaceholder) argument.kind = Kind::kChannel;
   if (type == kFilePlaceholder) argument.kind = Kind::kFile;
   if (type == kDirectoryPlaceholder) argument.kind = Kind::kDirectory;
   if (absl::StrContains(type, '|')) {
@@ -71,12 +77,30 @@ Command CommandOf(const CLI::App& app) {
   return command;
 }
 
-std::vector<Command> CommandsOf(const CLI::App& app) {
+std::vector<Command> CommandsOf(const CLI::App& app, const std::string& group = "") {
   std::vector<Command> commands;
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     commands.push_back(CommandOf(*command));
+    commands.back().name = group + commands.back().name;
+    commands.back().commands = CommandsOf(*command, commands.back().name + " ");
   }
   return commands;
+}
+
+// Commands with those of groups behind their group.
+std::vector<Command> Flat(const std::vector<Command>& commands) {
+  std::vector<Command> all;
+  for (const Command& command : commands) {
+    all.push_back(command);
+    for (const Command& one : Flat(command.commands)) all.push_back(one);
+  }
+  return all;
+}
+
+std::vector<std::string> Words(const std::vector<Command>& commands) {
+  std::vector<std::string> words;
+  for (const Command& command : commands) words.push_back(command.word());
+  return words;
 }
 
 // In single quotes for sh and its kin. Each shell writes a quote within them in its own way.
@@ -89,12 +113,18 @@ std::string Quote(std::string_view text, std::string_view quote_within) {
 std::string BashReply(const Argument& argument) {
   switch (argument.kind) {
     case Kind::kInterpreter: return "COMPREPLY=($(compgen -W \"$(_interpctl_names)\" -- \"$cur\"))";
+    case Kind::kChannel: return "COMPREPLY=($(compgen -W \"$(_interpctl_names channel)\" -- \"$cur\"))";
     case Kind::kFile: return "compopt -o filenames; COMPREPLY=($(compgen -f -- \"$cur\"))";
     case Kind::kDirectory: return "compopt -o filenames; COMPREPLY=($(compgen -d -- \"$cur\"))";
     case Kind::kChoice:
       return absl::StrCat("COMPREPLY=($(compgen -W '", absl::StrJoin(argument.choices, " "), "' -- \"$cur\"))");
     default: return ":";
   }
+}
+
+// A command as a pattern of `case`.
+std::string BashPattern(const Command& command) {
+  return absl::StrContains(command.name, ' ') ? absl::StrCat("'", command.name, "'") : command.name;
 }
 
 // Cases of a `case` over `prefix` and the option before the cursor.
@@ -121,6 +151,7 @@ std::string OptionNames(const Command& command, bool only_with_value) {
 std::string ZshAction(const Argument& argument) {
   switch (argument.kind) {
     case Kind::kInterpreter: return ":interpreter:_interpctl_names";
+    case Kind::kChannel: return ":channel:_interpctl_channels";
     case Kind::kFile: return ":file:_files";
     case Kind::kDirectory: return ":directory:_files -/";
     case Kind::kChoice: return absl::StrCat(":value:(", absl::StrJoin(argument.choices, " "), ")");
@@ -143,11 +174,42 @@ std::string ZshOptions(const Command& command) {
   return out;
 }
 
+// The rest of an _arguments that ends with one of `commands` and its arguments, and what follows it. A group's commands
+// stand inside of its case.
+void AppendZshCommands(const Command& global, const std::vector<Command>& commands, const std::string& indent,
+                       std::string& out) {
+  absl::StrAppend(&out, ZshOptions(global), " \\\n        '1:command:->command' '*::argument:->argument'\n", indent,
+                  "case $state in\n", indent, "command)\n", indent, "  local -a commands=(\n");
+  for (const Command& command : commands) {
+    absl::StrAppend(&out, indent, "    ", Quote(absl::StrCat(command.word(), ":", command.description), "'\\''"), "\n");
+  }
+  absl::StrAppend(&out, indent, "  )\n", indent, "  _describe command commands ;;\n", indent, "argument)\n", indent,
+                  "  state=\n", indent, "  case $words[1] in\n");
+  for (const Command& command : commands) {
+    absl::StrAppend(&out, indent, "  ", command.word(), ") _arguments");
+    if (!command.commands.empty()) {
+      out += " -C";
+      AppendZshCommands(global, command.commands, indent + "    ", out);
+      absl::StrAppend(&out, indent, "    ;;\n");
+      continue;
+    }
+    absl::StrAppend(&out, ZshOptions(command), ZshOptions(global));
+    for (size_t i = 0; i < command.positionals.size(); ++i) {
+      const Argument& argument = command.positionals[i];
+      absl::StrAppend(&out, " \\\n        ",
+                      Quote(absl::StrCat(argument.repeats ? "*" : absl::StrCat(i + 1), ZshAction(argument)), "'\\''"));
+    }
+    out += " ;;\n";
+  }
+  absl::StrAppend(&out, indent, "  esac ;;\n", indent, "esac\n");
+}
+
 // ---- fish ----------------------------------------------------------------------------------------------------------
 
 std::string FishArguments(const Argument& argument) {
   switch (argument.kind) {
     case Kind::kInterpreter: return " -a '(__interpctl_names)'";
+    case Kind::kChannel: return " -a '(__interpctl_names channel)'";
     case Kind::kFile: return " -F";
     case Kind::kDirectory: return " -a '(__fish_complete_directories)'";
     case Kind::kChoice: return absl::StrCat(" -a '", absl::StrJoin(argument.choices, " "), "'");
@@ -179,13 +241,14 @@ int PrintCompletion(Session& session, const CLI::App& app, const std::string& sh
 
 std::string BashCompletion(const CLI::App& app) {
   const Command global = CommandOf(app);
-  const std::vector<Command> commands = CommandsOf(app);
-  std::vector<std::string> names;
-  for (const Command& command : commands) names.push_back(command.name);
+  const std::vector<Command> top = CommandsOf(app);
+  const std::vector<Command> commands = Flat(top);
 
   std::string out =
       "# bash completion of interpctl; in ~/.bashrc: source <(interpctl completion bash)\n"
-      "_interpctl_names() { interpctl ${address:+--address \"$address\"} list -q --connect-timeout 1 2>/dev/null; }\n"
+      "_interpctl_names() {\n"
+      "  interpctl ${address:+--address \"$address\"} \"$@\" list -q --connect-timeout 1 2>/dev/null\n"
+      "}\n"
       "_interpctl() {\n"
       "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command= words=0 address= i word\n"
       "  COMPREPLY=()\n"
@@ -202,27 +265,33 @@ std::string BashCompletion(const CLI::App& app) {
       if (option.value.kind == Kind::kNothing || option.names.back() == "--address") continue;
       std::vector<std::string> patterns;
       for (const std::string& name : option.names) {
-        patterns.push_back(absl::StrCat(command == &global ? "*" : command->name, ":", name));
+        patterns.push_back(absl::StrCat(command == &global ? "*" : BashPattern(*command), ":", name));
       }
       absl::StrAppend(&out, "    ", absl::StrJoin(patterns, "|"), ") ((++i)) ;;\n");
     }
   }
   absl::StrAppend(&out,
                   "    *:-*) ;;\n"
-                  "    :*) command=$word ;;\n"
+                  "    :*) command=$word ;;\n");
+  for (const Command& command : top) {
+    if (!command.commands.empty()) {
+      absl::StrAppend(&out, "    ", command.name, ":*) command=\"", command.name, " $word\" ;;\n");
+    }
+  }
+  absl::StrAppend(&out,
                   "    *) ((++words)) ;;\n"
                   "    esac\n"
                   "  done\n"
                   "  case $command:$prev in\n");
   AppendBashOptionValues(global, "*:", out);
-  for (const Command& command : commands) AppendBashOptionValues(command, command.name + ":", out);
+  for (const Command& command : commands) AppendBashOptionValues(command, BashPattern(command) + ":", out);
   absl::StrAppend(&out,
                   "  esac\n"
                   "  if [[ $cur == -* ]]; then\n"
                   "    local options='",
                   OptionNames(global, false), "'\n    case $command in\n");
   for (const Command& command : commands) {
-    absl::StrAppend(&out, "    ", command.name, ") options+=' ", OptionNames(command, false), "' ;;\n");
+    absl::StrAppend(&out, "    ", BashPattern(command), ") options+=' ", OptionNames(command, false), "' ;;\n");
   }
   absl::StrAppend(&out,
                   "    esac\n"
@@ -231,12 +300,16 @@ std::string BashCompletion(const CLI::App& app) {
                   "  fi\n"
                   "  case $command:$words in\n"
                   "  :*) COMPREPLY=($(compgen -W '",
-                  absl::StrJoin(names, " "), "' -- \"$cur\")) ;;\n");
+                  absl::StrJoin(Words(top), " "), "' -- \"$cur\")) ;;\n");
   for (const Command& command : commands) {
+    if (!command.commands.empty()) {
+      absl::StrAppend(&out, "  ", command.name, ":*) COMPREPLY=($(compgen -W '",
+                      absl::StrJoin(Words(command.commands), " "), "' -- \"$cur\")) ;;\n");
+    }
     for (size_t i = 0; i < command.positionals.size(); ++i) {
       const Argument& argument = command.positionals[i];
       if (argument.kind == Kind::kAnything) continue;
-      absl::StrAppend(&out, "  ", command.name, ":", argument.repeats ? "*" : absl::StrCat(i), ") ",
+      absl::StrAppend(&out, "  ", BashPattern(command), ":", argument.repeats ? "*" : absl::StrCat(i), ") ",
                       BashReply(argument), " ;;\n");
     }
   }
@@ -250,41 +323,20 @@ std::string ZshCompletion(const CLI::App& app) {
   std::string out =
       "#compdef interpctl\n"
       "# zsh completion of interpctl; in ~/.zshrc: source <(interpctl completion zsh)\n"
-      "_interpctl_names() {\n"
+      "_interpctl_list() {\n"
       "  local -a names\n"
-      "  names=(${(f)\"$(interpctl ${opt_args[--address]:+--address ${opt_args[--address]}} list -q "
+      "  names=(${(f)\"$(interpctl ${opt_args[--address]:+--address ${opt_args[--address]}} \"$@\" list -q "
       "--connect-timeout 1 2>/dev/null)\"})\n"
       "  compadd -a names\n"
       "}\n"
+      "_interpctl_names() { _interpctl_list }\n"
+      "_interpctl_channels() { _interpctl_list channel }\n"
       "_interpctl() {\n"
       "  local curcontext=$curcontext state line\n"
       "  typeset -A opt_args\n"
       "  _arguments -C";
-  absl::StrAppend(&out, ZshOptions(global),
-                  " \\\n        '1:command:->command' '*::argument:->argument'\n"
-                  "  case $state in\n"
-                  "  command)\n"
-                  "    local -a commands=(\n");
-  for (const Command& command : commands) {
-    absl::StrAppend(&out, "      ", Quote(absl::StrCat(command.name, ":", command.description), "'\\''"), "\n");
-  }
+  AppendZshCommands(global, commands, "  ", out);
   out +=
-      "    )\n"
-      "    _describe command commands ;;\n"
-      "  argument)\n"
-      "    case $words[1] in\n";
-  for (const Command& command : commands) {
-    absl::StrAppend(&out, "    ", command.name, ") _arguments", ZshOptions(command), ZshOptions(global));
-    for (size_t i = 0; i < command.positionals.size(); ++i) {
-      const Argument& argument = command.positionals[i];
-      absl::StrAppend(&out, " \\\n        ",
-                      Quote(absl::StrCat(argument.repeats ? "*" : absl::StrCat(i + 1), ZshAction(argument)), "'\\''"));
-    }
-    out += " ;;\n";
-  }
-  out +=
-      "    esac ;;\n"
-      "  esac\n"
       "}\n"
       "if [ \"$funcstack[1]\" = _interpctl ]; then _interpctl \"$@\"; else compdef _interpctl interpctl; fi\n";
   return out;
@@ -297,17 +349,35 @@ std::string FishCompletion(const CLI::App& app) {
       "    set -l words (commandline -opc)\n"
       "    set -l at (contains -i -- --address $words)\n"
       "    if test -n \"$at\"\n"
-      "        interpctl --address $words[(math $at + 1)] list -q --connect-timeout 1 2>/dev/null\n"
+      "        interpctl --address $words[(math $at + 1)] $argv list -q --connect-timeout 1 2>/dev/null\n"
       "    else\n"
-      "        interpctl list -q --connect-timeout 1 2>/dev/null\n"
+      "        interpctl $argv list -q --connect-timeout 1 2>/dev/null\n"
       "    end\n"
       "end\n"
       "complete -c interpctl -f\n";
   AppendFishOptions(CommandOf(app), "", out);
-  for (const Command& command : CommandsOf(app)) {
-    absl::StrAppend(&out, "complete -c interpctl -n __fish_use_subcommand -a ", command.name, " -d ",
-                    Quote(command.description, "\\'"), "\n");
-    const std::string condition = absl::StrCat(" -n '__fish_seen_subcommand_from ", command.name, "'");
+  const std::vector<Command> top = CommandsOf(app);
+  for (const Command& command : Flat(top)) {
+    const size_t space = command.name.find(' ');
+    std::string condition = absl::StrCat("__fish_seen_subcommand_from ", command.word());
+    if (space == std::string::npos) {
+      absl::StrAppend(&out, "complete -c interpctl -n __fish_use_subcommand -a ", command.name, " -d ",
+                      Quote(command.description, "\\'"), "\n");
+      // A word of a group's command may be that of a command too.
+      for (const Command& group : top) {
+        if (!group.commands.empty() && group.name != command.name) {
+          absl::StrAppend(&condition, "; and not __fish_seen_subcommand_from ", group.name);
+        }
+      }
+    } else {
+      const std::string group = command.name.substr(0, space);
+      const Command& parent = *absl::c_find_if(top, [&](const Command& one) { return one.name == group; });
+      absl::StrAppend(&out, "complete -c interpctl -n '__fish_seen_subcommand_from ", group,
+                      "; and not __fish_seen_subcommand_from ", absl::StrJoin(Words(parent.commands), " "), "' -a ",
+                      command.word(), " -d ", Quote(command.description, "\\'"), "\n");
+      condition = absl::StrCat("__fish_seen_subcommand_from ", group, "; and ", condition);
+    }
+    condition = absl::StrCat(" -n '", condition, "'");
     AppendFishOptions(command, condition, out);
     for (const Argument& argument : command.positionals) {
       if (argument.kind == Kind::kAnything) continue;

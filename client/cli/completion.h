@@ -2,7 +2,8 @@
 //
 // Who includes this: the completion command, and its test.
 //
-// Names of interpreters are asked from the daemon (`interpctl list -q`) while the user types.
+// Names of interpreters and channels are asked from the daemon (`interpctl list -q`, `interpctl channel list -q`) while
+// the user types.
 #ifndef INTERPD_CLIENT_CLI_COMPLETION_H_
 #define INTERPD_CLIENT_CLI_COMPLETION_H_
 

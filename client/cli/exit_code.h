@@ -18,11 +18,11 @@ enum ExitCode : int {
   kUsage = 2,
   // No daemon answers at that address, or the connection broke.
   kNoDaemon = 3,
-  // There is no such interpreter, function or file.
+  // There is no such interpreter, channel, function or file.
   kNotFound = 4,
   // The daemon refuses: a name that is taken, an interpreter that is closing, a limit, a daemon that drains.
   kRefused = 5,
-  // The deadline (--timeout) passed, or somebody else cancelled the work.
+  // The deadline (--timeout) passed, for `channel recv` before all values came; or somebody else cancelled the work.
   kTimeout = 6,
   // A defect, or output that cannot be written.
   kInternal = 7,

@@ -1,6 +1,4 @@
 // create list get close interrupt
-#include <unistd.h>
-
 #include <algorithm>
 #include <memory>
 #include <thread>
@@ -12,6 +10,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/files.h"
 #include "client/cli/print.h"
+#include "client/cli/progress.h"
 
 namespace interpd::client {
 namespace {
@@ -47,29 +46,11 @@ absl::StatusOr<v1::InterpreterConfig> MakeConfig(const CreateOptions& options) {
   return config;
 }
 
-// Shows how many of `total` are done, on a terminal's standard error, in place.
-class Progress {
- public:
-  Progress(Session& session, int total)
-      : session_(session), total_(total), shown_(total > 1 && isatty(STDERR_FILENO)) {}
-  ~Progress() {
-    if (shown_) session_.Err("\r\033[K");
-  }
-  void Show(int done) {
-    if (shown_) session_.Err(absl::StrCat("\rcreated ", done, " of ", total_));
-  }
-
- private:
-  Session& session_;
-  const int total_;
-  const bool shown_;
-};
-
 // Creates all of `requests` in parallel, and stops beginning new ones at the first failure. `created` gets those made,
 // in the order of the requests.
 absl::Status CreateAll(Session& session, Client& client, const std::vector<v1::CreateRequest>& requests,
                        std::vector<v1::Interpreter>& created) {
-  Progress progress(session, static_cast<int>(requests.size()));
+  Progress progress(session, "created", static_cast<int64_t>(requests.size()));
   std::vector<v1::Interpreter> results(requests.size());
   absl::Mutex mutex;
   absl::Status first_error;

@@ -43,17 +43,34 @@ std::string ToJson(const google::protobuf::Message& message, bool spread) {
   return std::string(absl::StripTrailingAsciiWhitespace(json));
 }
 
+template <typename Message>
+std::string JsonArray(std::span<const Message> messages) {
+  std::vector<std::string> items;
+  for (const Message& message : messages) items.push_back(MessageToJson(message));
+  return items.empty() ? "[]\n" : absl::StrCat("[\n", absl::StrJoin(items, ",\n"), "\n]\n");
+}
+
+std::string KindName(const v1::Channel& channel) {
+  if (channel.config().kind() == v1::ChannelConfig::BROADCAST) return "broadcast";
+  return channel.config().capacity() == 0 ? "rendezvous" : "queue";
+}
+
+std::string CapacityText(const v1::Channel& channel) {
+  return channel.config().has_capacity() ? absl::StrCat(channel.config().capacity()) : "-";
+}
+
+std::string StateName(const v1::Channel& channel) {
+  return absl::AsciiStrToLower(v1::Channel::State_Name(channel.state()));
+}
+
 }  // namespace
 
 std::string MessageToJson(const google::protobuf::Message& message) { return ToJson(message, /*spread=*/false); }
 
 std::string JsonDocument(const google::protobuf::Message& message) { return ToJson(message, /*spread=*/true) + "\n"; }
 
-std::string JsonDocument(std::span<const v1::Interpreter> interpreters) {
-  std::vector<std::string> items;
-  for (const v1::Interpreter& interpreter : interpreters) items.push_back(MessageToJson(interpreter));
-  return items.empty() ? "[]\n" : absl::StrCat("[\n", absl::StrJoin(items, ",\n"), "\n]\n");
-}
+std::string JsonDocument(std::span<const v1::Interpreter> interpreters) { return JsonArray(interpreters); }
+std::string JsonDocument(std::span<const v1::Channel> channels) { return JsonArray(channels); }
 
 std::string Table(const std::vector<std::vector<std::string>>& rows) {
   std::vector<size_t> widths;
@@ -107,6 +124,48 @@ std::string InterpreterFields(const v1::Interpreter& interpreter, absl::Time now
   return Fields(fields);
 }
 
+std::string ChannelTable(std::span<const v1::Channel> channels) {
+  std::vector<std::vector<std::string>> rows = {{"NAME", "KIND", "STATE", "LENGTH", "CAPACITY", "SENT"}};
+  for (const v1::Channel& channel : channels) {
+    rows.push_back({std::string(ChannelId(channel.name())), KindName(channel), StateName(channel),
+                    absl::StrCat(channel.length()), CapacityText(channel), absl::StrCat(channel.sent_count())});
+  }
+  return Table(rows);
+}
+
+std::string ChannelStatsTable(std::span<const v1::Channel> channels) {
+  std::vector<std::vector<std::string>> rows = {
+      {"NAME", "LENGTH", "UNACKED", "SENT", "RECEIVED", "SENDERS WAIT", "RECEIVERS WAIT", "SUBSCRIBERS", "DROPPED"}};
+  for (const v1::Channel& channel : channels) {
+    rows.push_back({std::string(ChannelId(channel.name())), absl::StrCat(channel.length()),
+                    absl::StrCat(channel.unacknowledged_count()), absl::StrCat(channel.sent_count()),
+                    absl::StrCat(channel.received_count()), absl::StrCat(channel.waiting_senders()),
+                    absl::StrCat(channel.waiting_receivers()), absl::StrCat(channel.subscriber_count()),
+                    absl::StrCat(channel.dropped_count())});
+  }
+  return Table(rows);
+}
+
+std::string ChannelFields(const v1::Channel& channel) {
+  std::vector<std::pair<std::string, std::string>> fields = {
+      {"Name", std::string(ChannelId(channel.name()))},
+      {"Kind", KindName(channel)},
+      {"State", StateName(channel)},
+  };
+  fields.push_back({"Length", absl::StrCat(channel.length(), " of ", CapacityText(channel))});
+  fields.push_back({"Unacknowledged", absl::StrCat(channel.unacknowledged_count())});
+  fields.push_back({"Sent", absl::StrCat(channel.sent_count())});
+  fields.push_back({"Received", absl::StrCat(channel.received_count())});
+  fields.push_back({"Returned", absl::StrCat(channel.returned_count())});
+  fields.push_back({"Senders waiting", absl::StrCat(channel.waiting_senders())});
+  fields.push_back({"Receivers waiting", absl::StrCat(channel.waiting_receivers())});
+  if (channel.config().kind() == v1::ChannelConfig::BROADCAST) {
+    fields.push_back({"Subscribers", absl::StrCat(channel.subscriber_count())});
+    fields.push_back({"Dropped", absl::StrCat(channel.dropped_count())});
+  }
+  return Fields(fields);
+}
+
 std::string InfoFields(const v1::Info& info, absl::Time now) {
   return Fields({
       {"Version", info.version()},
@@ -117,6 +176,7 @@ std::string InfoFields(const v1::Info& info, absl::Time now) {
       {"Listens on", absl::StrJoin(info.listen_addresses(), " ")},
       {"Interpreters", absl::StrCat(info.interpreter_count(), " of ", info.limits().max_interpreters())},
       {"Stuck", absl::StrCat(info.stuck_count())},
+      {"Channels", absl::StrCat(info.channel_count(), ", with ", info.channel_value_count(), " values")},
       {"Pending", absl::StrCat(info.pending_count())},
       {"Completed", absl::StrCat(info.completed_count())},
       {"Memory", ShortBytes(info.rss_bytes())},

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "google/protobuf/message.h"
 #include "interpd/v1/admin.pb.h"
+#include "interpd/v1/channels.pb.h"
 #include "interpd/v1/interpreters.pb.h"
 
 namespace interpd::client {
@@ -22,6 +23,7 @@ std::string MessageToJson(const google::protobuf::Message& message);
 // A message as a JSON document over several lines, with a line end; several as an array.
 std::string JsonDocument(const google::protobuf::Message& message);
 std::string JsonDocument(std::span<const v1::Interpreter> interpreters);
+std::string JsonDocument(std::span<const v1::Channel> channels);
 
 // Columns aligned by spaces; the first row holds the headings.
 std::string Table(const std::vector<std::vector<std::string>>& rows);
@@ -32,6 +34,12 @@ std::string Fields(const std::vector<std::pair<std::string, std::string>>& field
 // NAME STATE PENDING COMPLETED CPU AGE, one line an interpreter.
 std::string InterpreterTable(std::span<const v1::Interpreter> interpreters, absl::Time now);
 std::string InterpreterFields(const v1::Interpreter& interpreter, absl::Time now);
+
+// NAME KIND STATE LENGTH CAPACITY SENT; and what has gone through them and who waits. One line a channel.
+std::string ChannelTable(std::span<const v1::Channel> channels);
+std::string ChannelStatsTable(std::span<const v1::Channel> channels);
+std::string ChannelFields(const v1::Channel& channel);
+
 std::string InfoFields(const v1::Info& info, absl::Time now);
 
 // "3.4s", "12m", "5h", "3d": two figures or so.

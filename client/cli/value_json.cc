@@ -14,8 +14,10 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "client/cli/big_int.h"
+#include "client/client.h"
 
 namespace interpd::client {
 namespace {
@@ -30,7 +32,7 @@ constexpr char kNumberTag[] = "$number";
 
 bool IsTag(std::string_view key) {
   return key == "$bytes" || key == "$complex" || key == "$set" || key == "$frozenset" || key == "$tuple" ||
-         key == "$dict" || key == kNumberTag;
+         key == "$dict" || key == "$channel" || key == "$buffer" || key == "$pickle" || key == kNumberTag;
 }
 
 std::string StringToJson(const std::string& utf8) {
@@ -95,6 +97,19 @@ void AppendDict(const v1::Value& dict, std::string& out) {
   out += plain ? "}" : "]}";
 }
 
+void AppendBase64(std::string_view bytes, std::string& out) {
+  absl::StrAppend(&out, "\"", absl::Base64Escape(bytes), "\"");
+}
+
+void AppendBuffer(const v1::Buffer& buffer, std::string& out) {
+  const bool plain = buffer.format().empty() && buffer.shape().empty();
+  out += plain ? "{\"$buffer\": " : "{\"$buffer\": [";
+  AppendBase64(buffer.data(), out);
+  if (!plain) absl::StrAppend(&out, ", ", StringToJson(buffer.format().empty() ? "B" : buffer.format()));
+  if (!buffer.shape().empty()) absl::StrAppend(&out, ", [", absl::StrJoin(buffer.shape(), ", "), "]");
+  out += plain ? "}" : "]}";
+}
+
 void AppendTagged(std::string_view tag, const v1::Value& container, std::string& out) {
   absl::StrAppend(&out, "{\"", tag, "\": ");
   AppendElements(container, out);
@@ -114,7 +129,20 @@ void AppendJson(const v1::Value& value, std::string& out) {
       return;
     case v1::Value::kStr: out += StringToJson(value.str()); return;
     case v1::Value::kSurrogateStr: out += SurrogateStringToJson(value.surrogate_str()); return;
-    case v1::Value::kBytes: absl::StrAppend(&out, "{\"$bytes\": \"", absl::Base64Escape(value.bytes()), "\"}"); return;
+    case v1::Value::kBytes:
+      out += "{\"$bytes\": ";
+      AppendBase64(value.bytes(), out);
+      out += '}';
+      return;
+    case v1::Value::kChannel:
+      absl::StrAppend(&out, "{\"$channel\": ", StringToJson(std::string(ChannelId(value.channel()))), "}");
+      return;
+    case v1::Value::kBuffer: AppendBuffer(value.buffer(), out); return;
+    case v1::Value::kPickle:
+      out += "{\"$pickle\": ";
+      AppendBase64(value.pickle(), out);
+      out += '}';
+      return;
     case v1::Value::kContainer: break;
     case v1::Value::KIND_NOT_SET:  // no daemon sends it
       out += "null";
@@ -150,15 +178,43 @@ bool IsLongInt(std::string_view token) {
   return token.size() >= 19 && token[0] != '0' && absl::c_all_of(token, absl::ascii_isdigit);
 }
 
+// The content of {"$buffer": ...}.
+absl::StatusOr<v1::Value> ToBuffer(const v1::Value& content) {
+  constexpr char kForm[] = "a string in base64, or [base64, format], or [base64, format, [items in each dimension]]";
+  const bool plain = content.has_str();
+  const int parts = content.items_size();
+  if (!plain && (content.container() != v1::LIST || parts < 2 || parts > 3)) return BadTag("$buffer", kForm);
+  v1::Value value;
+  v1::Buffer& buffer = *value.mutable_buffer();
+  const v1::Value& data = plain ? content : content.items(0);
+  if (!data.has_str() || !absl::Base64Unescape(data.str(), buffer.mutable_data())) return BadTag("$buffer", kForm);
+  if (plain) return value;
+  if (!content.items(1).has_str()) return BadTag("$buffer", kForm);
+  buffer.set_format(content.items(1).str());
+  if (parts == 2) return value;
+  if (content.items(2).container() != v1::LIST) return BadTag("$buffer", kForm);
+  for (const v1::Value& items : content.items(2).items()) {
+    if (!items.has_int_()) return BadTag("$buffer", kForm);
+    buffer.add_shape(items.int_());
+  }
+  return value;
+}
+
 // Turns the object {tag: content} into what it stands for.
 absl::StatusOr<v1::Value> FromTag(const std::string& tag, v1::Value content) {
   v1::Value value;
-  if (tag == "$bytes") {
+  if (tag == "$bytes" || tag == "$pickle") {
     std::string bytes;
     if (!content.has_str() || !absl::Base64Unescape(content.str(), &bytes)) return BadTag(tag, "a string in base64");
-    value.set_bytes(std::move(bytes));
+    (tag == "$bytes" ? value.mutable_bytes() : value.mutable_pickle())->swap(bytes);
     return value;
   }
+  if (tag == "$channel") {
+    if (!content.has_str()) return BadTag(tag, "the name of a channel");
+    value.set_channel(ChannelResourceName(content.str()));
+    return value;
+  }
+  if (tag == "$buffer") return ToBuffer(content);
   if (tag == kNumberTag) {
     if (IsLongInt(content.str())) {
       int64_t fits = 0;

@@ -1,6 +1,6 @@
 // Python values as JSON text, for people and scripts at a command line.
 //
-// Who includes this: interpctl's `call`, and its tests.
+// Who includes this: interpctl's commands that take or print values, and tests.
 //
 //   Python                          JSON
 //   None, bool, str, list           null, true/false, string, array
@@ -13,6 +13,10 @@
 //   set, frozenset                  {"$set": [...]}, {"$frozenset": [...]}
 //   any other dict                  {"$dict": [[key, value], ...]}
 //   str with lone surrogates        string with \ud800 escapes (written only)
+//   channel                         {"$channel": "ID"}
+//   buffer (memoryview)             {"$buffer": "base64"}, or of other forms ["base64", "format"],
+//                                   ["base64", "format", [items in each dimension]]
+//   what travels pickled            {"$pickle": "base64"}
 //
 // An object is read in such a special way only if its one key is one of these; a dict that would be mistaken for one is
 // written as a $dict.

@@ -39,6 +39,7 @@ struct Measurement {
 std::vector<Measurement> HostMeasurements();
 std::vector<Measurement> RingMeasurements();
 std::vector<Measurement> RpcMeasurements();
+std::vector<Measurement> AttachMeasurements();
 std::vector<Measurement> SizeMeasurements();
 
 }  // namespace interpd::bench

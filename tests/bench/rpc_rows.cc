@@ -7,8 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "echo.grpc.pb.h"
 #include "tests/bench/daemon.h"
+#include "tests/bench/echo.h"
 #include "tests/bench/peer.h"
 #include "tests/bench/row.h"
 #include "tests/bench/rpc_load.h"
@@ -20,15 +20,6 @@ namespace {
 constexpr char kInterpreter[] = "interpreters/bench";
 constexpr int kInFlight = 64;
 constexpr int kBatch = 64;
-// How long an echo server polls before it sleeps: as long as the daemon does, and not at all.
-constexpr char kPollAsDaemon[] = "50";
-constexpr char kNoPolling[] = "0";
-
-struct EchoServer {
-  std::unique_ptr<ServerProcess> process;
-  std::unique_ptr<Echo::Stub> stub;
-};
-
 // The servers, each with a connection of its own.
 struct Servers {
   EchoServer echo;
@@ -37,18 +28,14 @@ struct Servers {
   std::unique_ptr<v1::Interpreters::Stub> interpreters;
 };
 
-absl::Status StartEcho(const char* poll, EchoServer& echo) {
-  auto process = ServerProcess::Start({RunfilePath("tests/bench/echo_server"), "--poll", poll});
-  if (!process.ok()) return process.status();
-  echo.process = *std::move(process);
-  echo.stub = Echo::NewStub(Connect(echo.process->address()));
-  return absl::OkStatus();
-}
-
 absl::StatusOr<Servers> StartServers() {
   Servers servers;
-  if (absl::Status status = StartEcho(kPollAsDaemon, servers.echo); !status.ok()) return status;
-  if (absl::Status status = StartEcho(kNoPolling, servers.sleepy_echo); !status.ok()) return status;
+  absl::StatusOr<EchoServer> echo = EchoServer::Start();
+  if (!echo.ok()) return echo.status();
+  servers.echo = *std::move(echo);
+  absl::StatusOr<EchoServer> sleepy = EchoServer::Start(EchoPolls::kNever);
+  if (!sleepy.ok()) return sleepy.status();
+  servers.sleepy_echo = *std::move(sleepy);
 
   absl::StatusOr<std::unique_ptr<Daemon>> daemon = Daemon::Start();
   if (!daemon.ok()) return daemon.status();
@@ -63,7 +50,6 @@ bool IsNone(const v1::CallResponse& response) { return response.result().kind_ca
 
 using EchoUnary = UnaryLoad<Empty, Empty>;
 using CallUnary = UnaryLoad<v1::CallRequest, v1::CallResponse>;
-using EchoStream = StreamLoad<Batch, Batch>;
 using CallStream = StreamLoad<v1::CallStreamRequest, v1::CallStreamResponse>;
 
 EchoUnary MakeEchoUnary(EchoServer& server) {
@@ -81,18 +67,6 @@ CallUnary MakeCallUnary(Servers& servers) {
     return servers.interpreters->PrepareAsyncCall(context, request, queue);
   };
   return CallUnary(prepare, request, IsNone);
-}
-
-EchoStream MakeEchoStream(EchoServer& server) {
-  auto prepare = [&](grpc::ClientContext* context, grpc::CompletionQueue* queue) {
-    return server.stub->PrepareAsyncStream(context, queue);
-  };
-  auto make = [](int batch, bool) {
-    Batch request;
-    for (int i = 0; i < batch; ++i) request.add_items()->set_id(i + 1);
-    return request;
-  };
-  return EchoStream(prepare, make, [](const Batch& batch) { return batch.items_size(); });
 }
 
 CallStream MakeCallStream(Servers& servers) {

@@ -1,6 +1,14 @@
 // All interleavings of waiters and posters of an EventCount: nobody sleeps on when there is something for it.
 //
-// MUTATIONS
+// Changes of the shipped headers that were made to see these tests fail, by "all sleep, and nobody is left to wake
+// them" but where another failure is named: the fence left out in PrepareWait, which TheConditionNeedsNoOrderOfItsOwn
+// alone sees, or in the notification's Look; Look relaxed instead of seq_cst for Published::kSeqCst; a notification
+// that does not wake, makes no new epoch, or makes it after the wake; NotifyAll that wakes one; a waiter that is
+// uncounted before it is woken, or twice; one that is not uncounted by who woke it, by its time-out or by its release
+// ("each waiter was uncounted"); Wait's load or the notification's addition relaxed ("a read races with a write"); an
+// interrupt whose waiter is not announced, that wakes nobody, or whose word is not slept on; Raise's addition relaxed
+// ("the reason is visible"); a waiter that leaves without a try and does not pass on
+// (WithoutTheBatonRuleSomebodySleepsForEver keeps that one).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -253,7 +261,7 @@ TEST(EventCountModelTest, APosterThatStopsAnywhereKeepsNobodyAsleep) {
   bool went_through = false;
   for (int access = 0; !went_through; ++access) {
     went_through = true;
-    const Explored explored = Explore({.deviations = 1}, [&] {
+    const Explored explored = Explore({.deviations = testing::Deviations(1)}, [&] {
       Mailbox box(4, Notify::kOne, Published::kSeqCst);
       testing::StopForEver(0, access);
       RunThreads({[&] { box.Send(1); }, [&] { box.Receive(); }, [&] { box.Receive(); },

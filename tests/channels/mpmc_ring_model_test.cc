@@ -6,7 +6,8 @@
 // relaxed instead of seq_cst; a pop that leaves the turn of its lap; a hint raised beyond what is taken; the exchange
 // of a cell acq_rel instead of seq_cst, or relaxed ("a read races with a write" too), or comparing nothing; a call that
 // waits for the hint of one that has stopped, instead of going on without ("the run does not end"); a hint that is not
-// raised ("the size is a bad guess").
+// raised ("the size is a bad guess"); a Close that marks nothing, a push that overlooks the mark ("the run does not
+// end"), a pop that wipes it off; a capacity that counts for nothing where it is no power of two.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -336,7 +337,7 @@ TEST(MpmcRingModelTest, AThreadThatStopsAnywhereStopsNobody) {
         ASSERT_LT(access, 100);
         std::string history;
         went_through = true;
-        const Explored explored = Explore({.deviations = 1}, [&] {
+        const Explored explored = Explore({.deviations = testing::Deviations(1)}, [&] {
           Scene scene(c.capacity, c.before);
           testing::StopForEver(0, access);
           scene.Run({stopped, "+-+-", "-+-+"});

@@ -107,6 +107,13 @@ TEST_F(AppTest, BadCommandLinesAreUsageErrors) {
                                             {"create", "--count", "0"},
                                             {"create", "-c", "1", "--setup", "f"},
                                             {"completion", "tcsh"},
+                                            {"channel"},
+                                            {"channel", "-q"},
+                                            {"channel", "snd", "jobs"},
+                                            {"channel", "send"},
+                                            {"channel", "create", "--capacity", "x"},
+                                            {"channel", "create", "--broadcast", "--capacity", "4"},
+                                            {"channel", "recv", "jobs", "-n", "1", "-f"},
                                             {"list", "--no-such-option"}}) {
     Interrupts interrupts;
     Session session(interrupts);
@@ -115,11 +122,22 @@ TEST_F(AppTest, BadCommandLinesAreUsageErrors) {
   }
 }
 
+TEST_F(AppTest, CommandsOfAGroupAreReadLikeOthers) {
+  ASSERT_EQ(
+      ParseCommandLine(*app_, session_, {"-q", "channel", "--timeout", "5", "send", "jobs", "-1", "[2]", "-o", "json"}),
+      std::nullopt);
+  const CLI::App* send = app_->get_subcommand("channel")->get_subcommand("send");
+  EXPECT_EQ(send->get_option("CHANNEL")->results(), Args{"jobs"});
+  EXPECT_THAT(send->get_option("JSON")->results(), ElementsAre("-1", "[2]"));
+  EXPECT_TRUE(session_.json() && session_.options.quiet);
+}
+
 TEST_F(AppTest, TheNearestCommandIsSuggested) {
   EXPECT_EQ(NearestCommand(*app_, "lsit"), "list");
   EXPECT_EQ(NearestCommand(*app_, "craete"), "create");
   EXPECT_EQ(NearestCommand(*app_, "exce"), "exec");
   EXPECT_EQ(NearestCommand(*app_, "interupt"), "interrupt");
+  EXPECT_EQ(NearestCommand(*app_->get_subcommand("channel"), "snd"), "send");
   EXPECT_EQ(NearestCommand(*app_, "frobnicate"), "");
 }
 

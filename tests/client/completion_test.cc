@@ -9,10 +9,12 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "client/cli/app.h"
@@ -28,6 +30,16 @@ std::vector<const CLI::App*> Commands(const CLI::App& app) {
   return app.get_subcommands([](const CLI::App*) { return true; });
 }
 
+// Those of groups too, each with the words that lead to it.
+std::vector<std::pair<std::vector<std::string>, const CLI::App*>> AllCommands(const CLI::App& app) {
+  std::vector<std::pair<std::vector<std::string>, const CLI::App*>> all;
+  for (const CLI::App* command : Commands(app)) {
+    all.push_back({{command->get_name()}, command});
+    for (const CLI::App* one : Commands(*command)) all.push_back({{command->get_name(), one->get_name()}, one});
+  }
+  return all;
+}
+
 std::vector<std::string> OptionNames(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::Option* option : app.get_options([](const CLI::Option* o) { return o->nonpositional(); })) {
@@ -39,11 +51,13 @@ std::vector<std::string> OptionNames(const CLI::App& app) {
 
 class CompletionTest : public testing::Test {
  protected:
-  // What bash offers for a command line whose last word is being typed. Interpreters are called alpha and beta.
+  // What bash offers for a command line whose last word is being typed. Interpreters are called alpha and beta, a
+  // channel is called jobs.
   std::vector<std::string> Complete(const std::vector<std::string>& words) {
     const std::string path = testing::TempDir() + "/completion.bash";
     std::ofstream script(path);
-    script << "interpctl() { echo \"$*\" >&2; printf 'alpha\\nbeta\\n'; }\n" << BashCompletion(*app_);
+    script << "interpctl() { if [[ \" $* \" == *' channel '* ]]; then echo jobs; else printf 'alpha\\nbeta\\n'; fi; }\n"
+           << BashCompletion(*app_);
     script << "COMP_WORDS=(interpctl";
     for (const std::string& word : words) script << " '" << word << "'";
     script << ")\nCOMP_CWORD=" << words.size() << "\n_interpctl 2>/dev/null\nprintf '%s\\n' \"${COMPREPLY[@]}\"\n";
@@ -70,10 +84,25 @@ TEST_F(CompletionTest, BashOffersCommands) {
 
 TEST_F(CompletionTest, BashOffersEveryOption) {
   for (const std::string& name : OptionNames(*app_)) EXPECT_THAT(Complete({"-"}), Contains(name));
-  for (const CLI::App* command : Commands(*app_)) {
-    std::vector<std::string> offered = Complete({command->get_name(), "-"});
+  for (auto [words, command] : AllCommands(*app_)) {
+    words.push_back("-");
+    std::vector<std::string> offered = Complete(words);
     for (const std::string& name : OptionNames(*command)) EXPECT_THAT(offered, Contains(name)) << command->get_name();
   }
+}
+
+TEST_F(CompletionTest, BashOffersTheCommandsOfAGroupAndChannels) {
+  EXPECT_THAT(Complete({"channel", ""}),
+              UnorderedElementsAre("create", "list", "get", "send", "recv", "close", "stats"));
+  EXPECT_THAT(Complete({"-q", "channel", "s"}), UnorderedElementsAre("send", "stats"));
+  for (const char* command : {"get", "send", "recv", "close", "stats"}) {
+    EXPECT_THAT(Complete({"channel", command, ""}), UnorderedElementsAre("jobs")) << command;
+  }
+  EXPECT_THAT(Complete({"channel", "send", "jobs", ""}), testing::IsEmpty());
+  EXPECT_THAT(Complete({"channel", "recv", "-n", "5", ""}), UnorderedElementsAre("jobs"));
+  EXPECT_THAT(Complete({"channel", "recv", "jobs", "--policy", "d"}),
+              UnorderedElementsAre("drop-oldest", "disconnect"));
+  EXPECT_THAT(Complete({"get", ""}), UnorderedElementsAre("alpha", "beta"));
 }
 
 TEST_F(CompletionTest, BashOffersInterpretersWhereANameStands) {
@@ -94,7 +123,7 @@ TEST_F(CompletionTest, BashOffersValuesOfOptions) {
 TEST_F(CompletionTest, TheOtherShellsKnowEveryCommandAndOption) {
   const std::string zsh = ZshCompletion(*app_);
   const std::string fish = FishCompletion(*app_);
-  for (const CLI::App* command : Commands(*app_)) {
+  for (const auto& [words, command] : AllCommands(*app_)) {
     EXPECT_THAT(zsh, HasSubstr(absl::StrCat("    ", command->get_name(), ") _arguments")));
     EXPECT_THAT(fish, HasSubstr(absl::StrCat("-a ", command->get_name(), " -d ")));
     for (const std::string& name : OptionNames(*command)) {
@@ -127,18 +156,24 @@ TEST_F(CompletionTest, TheManPageNamesEveryCommandAndOption) {
   };
   EXPECT_FALSE(names("--no-such-option"));
   for (const std::string& name : OptionNames(*app_)) EXPECT_TRUE(names(name)) << name;
-  for (const CLI::App* command : Commands(*app_)) {
-    EXPECT_TRUE(names(command->get_name())) << command->get_name();
-    for (const std::string& name : OptionNames(*command))
-      EXPECT_TRUE(names(name)) << command->get_name() << " " << name;
+  for (const auto& [words, command] : AllCommands(*app_)) {
+    if (words.size() == 1) {
+      EXPECT_TRUE(names(words[0])) << words[0];
+    } else {
+      EXPECT_THAT(page, HasSubstr(absl::StrJoin(words, " "))) << command->get_name();
+    }
+    for (const std::string& name : OptionNames(*command)) {
+      EXPECT_TRUE(names(name)) << absl::StrJoin(words, " ") << " " << name;
+    }
   }
 }
 
 TEST_F(CompletionTest, EveryCommandHasHelpWithAnExample) {
-  for (const CLI::App* command : Commands(*app_)) {
-    EXPECT_FALSE(command->get_description().empty()) << command->get_name();
-    EXPECT_THAT(command->get_footer(), HasSubstr(absl::StrCat("interpctl ", command->get_name())));
-    EXPECT_THAT(command->get_usage(), HasSubstr(absl::StrCat("interpctl ", command->get_name())));
+  for (const auto& [words, command] : AllCommands(*app_)) {
+    const std::string line = absl::StrCat("interpctl ", absl::StrJoin(words, " "));
+    EXPECT_FALSE(command->get_description().empty()) << line;
+    EXPECT_THAT(command->get_footer(), HasSubstr(line));
+    EXPECT_THAT(command->get_usage(), HasSubstr(line));
   }
 }
 

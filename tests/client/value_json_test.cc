@@ -68,6 +68,13 @@ TEST(ValueJsonTest, TextThatIsInTheFormItPrintsComesBackTheSame) {
            R"({"$dict": [[1, "one"], [null, []]]})",
            R"({"$dict": [["$bytes", 5]]})",
            R"({"$bytes": "AA==", "other": 1})",
+           R"({"$channel": "jobs"})",
+           R"({"$pickle": "gAVLAS4="})",
+           R"({"$buffer": "AAEC"})",
+           R"({"$buffer": ["AAAAAAAA8D8=", "d"]})",
+           R"({"$buffer": ["AAAAAAAA8D8=", "d", [1, 1]]})",
+           R"({"$buffer": ["", "B", [0, 3]]})",
+           R"({"$dict": [["$channel", 5]]})",
            R"({"$unknown": 1})",
            R"([{"$set": [{"$frozenset": [1]}]}])",
        }) {
@@ -158,6 +165,12 @@ TEST(ValueJsonTest, ASpecialObjectWithTheWrongContentSaysWhatItNeeds) {
            {R"({"$dict": [[1]]})", "an array of [key, value]"},
            {R"({"$dict": [1]})", "an array of [key, value]"},
            {R"({"$number": "x"})", "NaN"},
+           {R"({"$channel": 1})", "the name of a channel"},
+           {R"({"$pickle": [1]})", "a string in base64"},
+           {R"({"$buffer": 1})", "a string in base64"},
+           {R"({"$buffer": ["AA=="]})", "[base64, format"},
+           {R"({"$buffer": ["AA==", "B", 1]})", "[base64, format"},
+           {R"({"$buffer": ["AA==", "B", [1.5]]})", "[base64, format"},
        }) {
     absl::Status status = JsonToValue(json).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << json;

@@ -21,6 +21,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "interpd/v1/admin.grpc.pb.h"
+#include "interpd/v1/channels.grpc.pb.h"
 #include "interpd/v1/interpreters.grpc.pb.h"
 #include "tests/testing/host.h"
 
@@ -47,12 +48,13 @@ class ServerTest : public ::testing::Test {
     ASSERT_NE(mkdtemp(directory), nullptr);
     directory_ = directory;
     std::string address = absl::StrCat("unix:", directory_, "/s");
-    auto server =
-        Server::Start(interpd::testing::Host(), {{address, grpc::InsecureServerCredentials()}}, std::move(options));
+    auto server = Server::Start(interpd::testing::Host(), interpd::testing::Channels(),
+                                {{address, grpc::InsecureServerCredentials()}}, std::move(options));
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     channel_ = grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
     interpreters_ = v1::Interpreters::NewStub(channel_);
+    channels_ = v1::Channels::NewStub(channel_);
     admin_ = v1::Admin::NewStub(channel_);
   }
 
@@ -121,6 +123,7 @@ class ServerTest : public ::testing::Test {
   std::unique_ptr<Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::Interpreters::Stub> interpreters_;
+  std::unique_ptr<v1::Channels::Stub> channels_;
   std::unique_ptr<v1::Admin::Stub> admin_;
 };
 

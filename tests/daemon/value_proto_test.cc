@@ -16,6 +16,9 @@
 namespace interpd::daemon {
 namespace {
 
+channels::ChannelRegistry g_channels;
+ChannelNames g_names{g_channels};
+
 using channels::Kind;
 using channels::Value;
 using channels::ValueBuilder;
@@ -29,7 +32,7 @@ v1::Value FromText(const std::string& text) {
 
 // What is wrong with it, as "path: what"; empty: nothing.
 std::string Refusal(const v1::Value& value) {
-  absl::StatusOr<Value> decoded = DecodeValue(value, "args[0]");
+  absl::StatusOr<Value> decoded = DecodeValue(value, "args[0]", g_names);
   if (decoded.ok()) return "";
   EXPECT_EQ(decoded.status().code(), absl::StatusCode::kInvalidArgument);
   channels::ErrorInfo info = channels::GetErrorInfo(decoded.status());
@@ -52,6 +55,7 @@ v1::Value Nested(int levels) {
 }
 
 TEST(ValueProtoTest, RoundTrips) {
+  channels::Ref<channels::Channel> known = *g_channels.OpenOrCreate({.name = "known"});
   for (const char* text : {
            "none: NONE",
            "bool: true",
@@ -70,13 +74,20 @@ TEST(ValueProtoTest, RoundTrips) {
            "container: LIST items { int: 1 } items { container: DICT items { str: 'k' } items { none: NONE } }",
            "container: SET items { container: TUPLE items { int: 1 } }",
            "container: FROZENSET items { bytes: 'x' }",
+           "pickle: '\\200\\005K.'",
+           "buffer { }",
+           "buffer { data: 'abc' }",
+           "buffer { data: '01234567' format: 'd' }",
+           "buffer { data: '01234567' format: 'i' shape: 2 shape: 1 }",
+           "buffer { format: 'f' shape: 3 shape: 0 }",
+           "container: LIST items { buffer { data: 'a' } } items { channel: 'channels/known' }",
        }) {
     SCOPED_TRACE(text);
     v1::Value before = FromText(text);
-    absl::StatusOr<Value> value = DecodeValue(before, "v");
+    absl::StatusOr<Value> value = DecodeValue(before, "v", g_names);
     ASSERT_TRUE(value.ok()) << value.status();
     v1::Value after;
-    ASSERT_TRUE(EncodeValue(*value, &after).ok());
+    ASSERT_TRUE(EncodeValue(*value, g_names, &after).ok());
     EXPECT_EQ(before.SerializeAsString(), after.SerializeAsString());
   }
 }
@@ -88,10 +99,10 @@ TEST(ValueProtoTest, WritesWhatFitsInTheUsualForm) {
   };
   for (const Case& c : {Case{"big_int: '\\377'", "int: -1"}, Case{"big_int: ''", "int: 0"},
                         Case{"surrogate_str: 'plain'", "str: 'plain'"}}) {
-    absl::StatusOr<Value> value = DecodeValue(FromText(c.sent), "v");
+    absl::StatusOr<Value> value = DecodeValue(FromText(c.sent), "v", g_names);
     ASSERT_TRUE(value.ok()) << value.status();
     v1::Value after;
-    ASSERT_TRUE(EncodeValue(*value, &after).ok());
+    ASSERT_TRUE(EncodeValue(*value, g_names, &after).ok());
     EXPECT_EQ(after.SerializeAsString(), FromText(c.kept).SerializeAsString()) << c.sent;
   }
 }
@@ -119,6 +130,14 @@ TEST(ValueProtoTest, RefusesWithThePath) {
            Case{"container: SET items { container: TUPLE items { int: 1 } items { container: LIST } }",
                 "args[0][0][1]: a list cannot be hashed"},
            Case{"surrogate_str: 'ab\\377'", "args[0]: byte 2 is no UTF-8"},
+           Case{"channel: 'known'", "args[0]: it must be channels/ID"},
+           Case{"channel: 'channels/nobody'", "args[0]: there is no channel 'nobody'"},
+           Case{"buffer { data: 'abc' format: 'z' }", "args[0]: has a format that is not one letter"},
+           Case{"buffer { data: 'abc' format: 'dd' }", "args[0]: has a format that is not one letter"},
+           Case{"buffer { data: 'abc' format: 'd' }", "args[0]: has 3 bytes, which are no whole items of 8"},
+           Case{"buffer { data: 'abc' shape: 2 shape: 2 }", "args[0]: has a shape that does not fit its size"},
+           Case{"buffer { data: 'abc' shape: -3 }", "args[0]: has a shape that does not fit its size"},
+           Case{"buffer { data: 'abc' shape: 4294967296 shape: 4294967296 }", "args[0]: has a shape that does not fit"},
        }) {
     EXPECT_THAT(Refusal(FromText(c.text)), testing::StartsWith(c.message)) << c.text;
   }
@@ -146,8 +165,8 @@ TEST(ValueProtoTest, AResultThatNestsTooDeepSaysWhere) {
     return std::move(builder).Finish();
   };
   v1::Value out;
-  EXPECT_TRUE(EncodeValue(nested(kMaxWireDepth), &out).ok());
-  absl::Status status = EncodeValue(nested(kMaxWireDepth + 1), &out);
+  EXPECT_TRUE(EncodeValue(nested(kMaxWireDepth), g_names, &out).ok());
+  absl::Status status = EncodeValue(nested(kMaxWireDepth + 1), g_names, &out);
   channels::ErrorInfo info = channels::GetErrorInfo(status);
   EXPECT_EQ(info.reason, "VALUE_NOT_SHAREABLE");
   EXPECT_EQ(info.metadata["type"], "dict");
@@ -157,8 +176,8 @@ TEST(ValueProtoTest, AResultThatNestsTooDeepSaysWhere) {
 TEST(ValueProtoTest, ArgumentsBecomeATupleAndADict) {
   ValueList args;
   ValueMap kwargs;
-  EXPECT_EQ(*DecodeArgs(args), Value());
-  EXPECT_EQ(*DecodeKwargs(kwargs), Value());
+  EXPECT_EQ(*DecodeArgs(args, g_names), Value());
+  EXPECT_EQ(*DecodeKwargs(kwargs, g_names), Value());
 
   args.Add()->set_int_(1);
   args.Add()->set_str("two");
@@ -166,7 +185,7 @@ TEST(ValueProtoTest, ArgumentsBecomeATupleAndADict) {
   tuple.Begin(Kind::kTuple, 2);
   tuple.Int(1);
   tuple.Str("two");
-  EXPECT_EQ(*DecodeArgs(args), std::move(tuple).Finish());
+  EXPECT_EQ(*DecodeArgs(args, g_names), std::move(tuple).Finish());
 
   kwargs["b"].set_bool_(true);
   kwargs["a"].set_none(v1::NONE);
@@ -176,12 +195,12 @@ TEST(ValueProtoTest, ArgumentsBecomeATupleAndADict) {
   dict.None();
   dict.Str("b");
   dict.Bool(true);
-  EXPECT_EQ(*DecodeKwargs(kwargs), std::move(dict).Finish());
+  EXPECT_EQ(*DecodeKwargs(kwargs, g_names), std::move(dict).Finish());
 
   args.Add();
-  EXPECT_THAT(DecodeArgs(args).status().message(), testing::StartsWith("args[2]: has no kind"));
+  EXPECT_THAT(DecodeArgs(args, g_names).status().message(), testing::StartsWith("args[2]: has no kind"));
   kwargs["c"];
-  EXPECT_THAT(DecodeKwargs(kwargs).status().message(), testing::StartsWith("kwargs['c']: has no kind"));
+  EXPECT_THAT(DecodeKwargs(kwargs, g_names).status().message(), testing::StartsWith("kwargs['c']: has no kind"));
 }
 
 }  // namespace

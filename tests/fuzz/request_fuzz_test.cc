@@ -15,6 +15,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "interpd/v1/channels.grpc.pb.h"
 #include "tests/bench/daemon.h"
 #include "tests/bench/rpc_load.h"
 
@@ -38,6 +39,60 @@ void Nest(v1::Value* value, int depth) {
     value = value->add_items();
   }
   value->set_str("deep");
+}
+
+void AddChannelSamples(std::vector<Sample>& samples) {
+  const std::string prefix = "/interpd.v1.Channels/";
+  v1::CreateChannelRequest create;
+  create.set_channel_id("target");
+  create.mutable_config()->set_capacity(100);
+  create.set_request_id("request");
+  samples.push_back({prefix + "Create", create.SerializeAsString()});
+  v1::GetChannelRequest get;
+  get.set_name("channels/target");
+  samples.push_back({prefix + "Get", get.SerializeAsString()});
+  v1::ListChannelsRequest list;
+  list.set_page_size(3);
+  samples.push_back({prefix + "List", list.SerializeAsString()});
+  v1::CloseChannelRequest close;
+  close.set_name("channels/target");
+  samples.push_back({prefix + "Close", close.SerializeAsString()});
+
+  v1::SendRequest send;
+  send.set_name("channels/target");
+  v1::Value* list_value = send.mutable_value();
+  list_value->set_container(v1::LIST);
+  list_value->add_items()->set_channel("channels/target");
+  list_value->add_items()->set_pickle("\x80\x05K.");
+  v1::Buffer* buffer = list_value->add_items()->mutable_buffer();
+  buffer->set_data(std::string(24, 'x'));
+  buffer->set_format("d");
+  buffer->add_shape(3);
+  send.mutable_timeout()->set_nanos(1'000'000);
+  samples.push_back({prefix + "Send", send.SerializeAsString()});
+
+  v1::ValueBatch batch;
+  batch.add_runs()->mutable_ints()->add_items(7);
+  batch.add_runs()->mutable_floats()->add_items(0.5);
+  batch.add_runs()->mutable_strs()->add_items("text");
+  batch.add_runs()->mutable_bytes()->add_items("bytes");
+  *batch.add_runs()->mutable_values()->add_items() = send.value();
+  v1::SendManyRequest many;
+  many.set_name("channels/target");
+  *many.mutable_values() = batch;
+  samples.push_back({prefix + "SendMany", many.SerializeAsString()});
+  v1::ReceiveRequest receive;
+  receive.mutable_options()->set_name("channels/target");
+  receive.mutable_options()->set_acknowledge(true);
+  receive.set_credit(3);
+  samples.push_back({prefix + "Receive", receive.SerializeAsString()});
+  v1::AttachRequest attach;
+  attach.mutable_options()->set_send_to("channels/target");
+  attach.mutable_options()->set_receive_from("channels/target");
+  *attach.mutable_values() = batch;
+  attach.set_credit(1);
+  attach.set_stop(true);
+  samples.push_back({prefix + "Attach", attach.SerializeAsString()});
 }
 
 // One valid request of each method but Drain.
@@ -102,6 +157,7 @@ std::vector<Sample> Samples() {
   samples.push_back({prefix + "Get", logs.SerializeAsString()});
   samples.push_back({prefix + "Interrupt", logs.SerializeAsString()});
   samples.push_back({"/interpd.v1.Admin/GetInfo", ""});
+  AddChannelSamples(samples);
   return samples;
 }
 
@@ -131,8 +187,13 @@ std::string Damage(std::string bytes, std::mt19937_64& random) {
   return bytes;
 }
 
-// Logs, which a damaged request may tell to follow for ever.
-bool MayLast(const Sample& sample) { return sample.method.ends_with("/Logs"); }
+// What may wait for ever: Logs that a damaged request tells to follow, and senders and receivers of a channel.
+bool MayLast(const Sample& sample) {
+  for (const char* method : {"/Logs", "/Send", "/SendMany", "/Receive", "/Attach"}) {
+    if (sample.method.ends_with(method)) return true;
+  }
+  return false;
+}
 
 // Sends one request message and reads all answers.
 grpc::Status Send(grpc::GenericStub& stub, const Sample& sample) {

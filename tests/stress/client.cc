@@ -76,10 +76,22 @@ const std::vector<Client::Operation> Client::kOperations = {
     {"CallStream", 6, &Client::CallStream},
     {"CallStream cancelled", 3, &Client::CallStreamCancelled},
     {"doomed client", 1, &Client::DoomedClient},
+    {"channel Create", 6, &Client::ChannelCreate},
+    {"channel Close", 3, &Client::ChannelClose},
+    {"channel List", 2, &Client::ChannelList},
+    {"Send", 6, &Client::ChannelSend},
+    {"SendMany", 6, &Client::ChannelSendMany},
+    {"Receive", 6, &Client::ChannelReceive},
+    {"Attach", 4, &Client::ChannelAttach},
+    {"a channel's values", 4, &Client::ChannelKeepsItsValues},
+    {"doomed receiver", 1, &Client::DoomedReceiver},
 };
 
-Client::Client(const std::string& address, uint64_t seed)
-    : address_(address), random_(seed), interpreters_(v1::Interpreters::NewStub(bench::Connect(address))) {}
+Client::Client(const std::string& address, uint64_t seed) : address_(address), random_(seed) {
+  std::shared_ptr<grpc::Channel> connection = bench::Connect(address);
+  interpreters_ = v1::Interpreters::NewStub(connection);
+  channels_ = v1::Channels::NewStub(connection);
+}
 
 absl::Status Client::Step() {
   static const int kWeights = [] {

@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "interpd/v1/channels.grpc.pb.h"
 #include "interpd/v1/interpreters.grpc.pb.h"
 
 namespace interpd::stress {
@@ -24,6 +25,9 @@ class Client {
 
   // Does something at random. Error: an answer that nobody may get.
   absl::Status Step();
+
+  // How many operations there are.
+  static size_t operations() { return kOperations.size(); }
 
   // How often each operation was answered with OK, by its name.
   const std::map<std::string, int>& successes() const { return successes_; }
@@ -51,15 +55,26 @@ class Client {
   grpc::Status CallStream();
   grpc::Status CallStreamCancelled();
   grpc::Status DoomedClient();
+  grpc::Status ChannelCreate();
+  grpc::Status ChannelClose();
+  grpc::Status ChannelList();
+  grpc::Status ChannelSend();
+  grpc::Status ChannelSendMany();
+  grpc::Status ChannelReceive();
+  grpc::Status ChannelAttach();
+  grpc::Status ChannelKeepsItsValues();
+  grpc::Status DoomedReceiver();
 
   int Random(int below) { return static_cast<int>(random_() % below); }
   std::string RandomName();
+  std::string RandomChannel();
   grpc::Status Exec(const std::string& source, grpc::ClientContext& context);
   v1::CallRequest RandomCall();
 
   const std::string address_;
   std::mt19937_64 random_;
   std::unique_ptr<v1::Interpreters::Stub> interpreters_;
+  std::unique_ptr<v1::Channels::Stub> channels_;
   std::map<std::string, int> successes_;
 };
 

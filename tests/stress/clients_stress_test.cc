@@ -16,7 +16,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/time/clock.h"
+#include "interpd/v1/channels.grpc.pb.h"
 #include "tests/bench/daemon.h"
+#include "tests/bench/rpc_load.h"
 #include "tests/stress/client.h"
 
 namespace interpd::stress {
@@ -53,8 +55,27 @@ void CloseAll(bench::Daemon& daemon) {
   }
 }
 
+void CloseChannels(bench::Daemon& daemon) {
+  auto channels = v1::Channels::NewStub(bench::Connect(daemon.process().address()));
+  grpc::ClientContext context;
+  v1::ListChannelsRequest request;
+  request.set_page_size(1000);
+  v1::ListChannelsResponse response;
+  ASSERT_TRUE(channels->List(&context, request, &response).ok());
+  for (const v1::Channel& channel : response.channels()) {
+    grpc::ClientContext close_context;
+    v1::CloseChannelRequest close;
+    close.set_name(channel.name());
+    close.set_discard(true);
+    v1::Channel closed;
+    const grpc::Status status = channels->Close(&close_context, close, &closed);
+    EXPECT_TRUE(status.ok()) << channel.name() << ": " << status.error_message();
+  }
+}
+
 bool Balanced(const v1::Info& now, const v1::Info& start) {
   return now.interpreter_count() == 0 && now.stuck_count() == 0 && now.pending_count() == 0 &&
+         now.channel_count() == 0 && now.channel_value_count() == 0 &&
          now.threads() <= start.threads() + kThreadsOfGrpc && now.open_fds() <= start.open_fds();
 }
 
@@ -96,9 +117,10 @@ TEST(ClientsStressTest, BooksBalance) {
     }
   }
   for (const auto& [operation, count] : successes) std::cout << operation << ": " << count << "\n";
-  EXPECT_EQ(successes.size(), 15u) << "some operation never succeeded";
+  EXPECT_EQ(successes.size(), Client::operations()) << "some operation never succeeded";
 
   CloseAll(daemon);
+  CloseChannels(daemon);
   // The daemon sees a closed connection only some time after the client's end of it is gone, and tells nobody.
   auto now = daemon.GetInfo();
   for (const absl::Time limit = absl::Now() + kSettleLimit; absl::Now() < limit;
@@ -110,6 +132,8 @@ TEST(ClientsStressTest, BooksBalance) {
   EXPECT_EQ(now->interpreter_count(), 0);
   EXPECT_EQ(now->stuck_count(), 0);
   EXPECT_EQ(now->pending_count(), 0);
+  EXPECT_EQ(now->channel_count(), 0);
+  EXPECT_EQ(now->channel_value_count(), 0);
   EXPECT_LE(now->open_fds(), start->open_fds());
   EXPECT_LE(now->threads(), start->threads() + kThreadsOfGrpc);
   EXPECT_LE(now->rss_bytes(), start->rss_bytes() + kRssBound);

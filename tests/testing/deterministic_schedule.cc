@@ -90,7 +90,8 @@ class Model {
   bool failed() const { return !failure_.empty(); }
   uint64_t Moment() { return ++moment_; }
 
-  void Fail(std::string what) {
+  // Leaves nothing on the heap: in a thread it does not return.
+  void Fail(const char* what) {
     if (failure_.empty()) failure_ = absl::StrCat(what, "\n", absl::StrJoin(trace_, "\n"), "\n");
     if (current_ != kOutside) SwitchTo(kOutside);  // for ever
   }
