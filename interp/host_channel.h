@@ -28,7 +28,13 @@ PyObject* Deliver(channels::Channel& channel, channels::Value value);
 channels::Outcome SendWithin(ChannelObject* self, channels::Value& value, absl::Duration timeout);
 channels::Outcome ReceiveWithin(ChannelObject* self, channels::Value* value, absl::Duration timeout);
 
-// The methods. host_channel_many.cc:
+// The methods. host_channel.cc:
+PyObject* ChannelSend(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* keywords);
+PyObject* ChannelTrySend(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* keywords);
+PyObject* ChannelRecv(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* keywords);
+PyObject* ChannelTryRecv(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* keywords);
+PyObject* ChannelNext(PyObject* self);
+// host_channel_many.cc:
 PyObject* ChannelSendMany(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* keywords);
 PyObject* ChannelRecvMany(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* keywords);
 // host_channel_queue.cc, the face of concurrent.interpreters.Queue:

@@ -97,7 +97,7 @@ PyObject* Select(PyObject* module, PyObject* const* args, Py_ssize_t count, PyOb
 
 PyMethodDef kSelectFunction = INTERPD_METHOD(
     "select", Select,
-    "select($module, cases, timeout=None, *, default=<unrepresentable>)\n--\n\n"
+    "select($module, cases, timeout=None, *, default=...)\n--\n\n"
     "Waits until one of several channels is ready, and receives from it or sends to it: that one and no other.\n\n"
     "A case is a channel, to receive, or (channel, value), to send. Of several that are ready one is picked at "
     "random.\n"

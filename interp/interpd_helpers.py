@@ -3,7 +3,9 @@
 Compiled once by the main interpreter; each interpreter loads it when it first needs it.
 """
 
+import os
 import sys
+import weakref
 
 import interpd
 
@@ -39,6 +41,29 @@ def compatible(exception):
 
 # ---- asyncio --------------------------------------------------------------------------------------------------------
 
+# loop -> the fd that it watches so as to be woken up.
+_wake_fds = weakref.WeakKeyDictionary()
+
+
+def _make_wakeable(loop):
+    """Lets a signal wake the loop up, whether it sleeps already or is about to.
+
+    Whoever makes a channel ready leaves this interpreter a call, and sends the loop's thread a signal, whose handler
+    writes to this fd of the thread. Once awake, Python finds the call by itself.
+    """
+    fd = interpd.Channel._wake_fd()
+    if _wake_fds.get(loop) != fd:
+
+        def drain():
+            try:
+                os.eventfd_read(fd)
+            except BlockingIOError:
+                pass  # another loop of this thread was faster
+
+        loop.add_reader(fd, drain)
+        _wake_fds[loop] = fd
+
+
 # (loop, channel, receive) -> the coroutines that wait there, while there are any.
 _waiting = {}
 
@@ -60,6 +85,7 @@ class _Waiters:
 
     def arm(self):
         if self.watch is None and self.futures:
+            _make_wakeable(self.loop)
             self.watch = self.channel._watch(self.receive, self._ready)
 
     def _ready(self):

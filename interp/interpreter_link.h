@@ -72,8 +72,8 @@ class InterpreterLink : public std::enable_shared_from_this<InterpreterLink> {
   static InterpreterLink* Current();
 
   // ---- errands ----
-  // Lock-free but for the call into CPython that makes it look. `thread` is woken from a blocking system call, if not 0
-  // (a thread of the interpreter's, or of one that has gone).
+  // Lock-free but for the call into CPython that makes it look. `thread`, if not 0, gets the interrupt signal (a thread
+  // of the interpreter's, or one that has ended).
   void Post(std::shared_ptr<Errand> errand, pid_t thread);
   bool HasErrands() const { return errands_.load(std::memory_order_relaxed) != nullptr; }  // relaxed: a hint
   // False with a Python exception set.

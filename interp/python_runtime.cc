@@ -1,8 +1,13 @@
 #include "interp/python_runtime.h"
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "absl/log/log.h"
 #include "absl/strings/str_cat.h"
@@ -48,12 +53,24 @@ absl::Status Compile(const char* source, std::string* result) {
   return absl::OkStatus();
 }
 
+// Of the thread. In static storage from the thread's beginning on: a signal handler must not allocate it.
+[[gnu::tls_model("initial-exec")]] constinit thread_local int wake_fd = -1;
+
+// A system call that the thread is in returns because of the signal alone; one that it is about to enter, because of
+// this. A handler runs on the thread, so it writes to a file of the thread's own table.
+void WakeThread(int) {
+  const int error = errno;
+  if (wake_fd >= 0) [[maybe_unused]]
+    auto written = eventfd_write(wake_fd, 1);
+  errno = error;
+}
+
 }  // namespace
 
 absl::Status PythonRuntime::Start() {
   struct sigaction action;
   std::memset(&action, 0, sizeof(action));
-  action.sa_handler = [](int) {};  // no SA_RESTART: the point is that system calls return
+  action.sa_handler = &WakeThread;  // no SA_RESTART: the point is that system calls return
   sigaction(interrupt_signal(), &action, nullptr);
 
   PyPreConfig pre;
@@ -99,5 +116,17 @@ const std::string& PythonRuntime::version() { return state().version; }
 const std::string& PythonRuntime::hosted_code() { return state().hosted_code; }
 const std::string& PythonRuntime::helpers_code() { return state().helpers_code; }
 int PythonRuntime::interrupt_signal() { return SIGRTMIN + 5; }
+
+int PythonRuntime::ThreadWakeFd() {
+  struct Closer {
+    ~Closer() {
+      if (wake_fd >= 0) close(std::exchange(wake_fd, -1));
+    }
+  };
+  static thread_local Closer closer;
+  (void)closer;
+  if (wake_fd < 0) wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  return wake_fd;
+}
 
 }  // namespace interpd::interp

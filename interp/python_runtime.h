@@ -27,8 +27,14 @@ class PythonRuntime {
   // That of the module `interpd`, interp/interpd_helpers.py.
   static const std::string& helpers_code();
 
-  // The signal that makes a blocked system call of a thread return with EINTR. Its handler does nothing.
+  // The signal that makes a blocked system call of a thread return with EINTR. Its handler does nothing but write to
+  // the thread's wake fd, if it has one.
   static int interrupt_signal();
+
+  // The calling thread's wake fd, an eventfd in its own table of files, made by the first call; -1 with errno when
+  // there is none to be had. A thread that polls it among others misses no interrupt signal, come it before the system
+  // call or in it. It is closed when the thread ends.
+  static int ThreadWakeFd();
 };
 
 }  // namespace interpd::interp
