@@ -20,6 +20,7 @@
 #include "absl/time/time.h"
 #include "interp/interpreter_registry.h"
 #include "nlohmann/json.hpp"
+#include "tests/bench/futex_partner.h"
 #include "tests/bench/gate.h"
 
 namespace interpd::bench {
@@ -91,34 +92,6 @@ double Microseconds(Operation operation) {
   operation();
   return absl::ToDoubleMicroseconds(absl::Now() - begin);
 }
-
-// A second thread that answers each opening of one gate by opening another, and never spins.
-class FutexPartner {
- public:
-  FutexPartner() {
-    thread_ = std::thread([this] {
-      while (true) {
-        ping_.Await(0);
-        if (stop_) return;
-        pong_.Open();
-      }
-    });
-  }
-  ~FutexPartner() {
-    stop_ = true;
-    ping_.Open();
-    thread_.join();
-  }
-  void RoundTrip() {
-    ping_.Open();
-    pong_.Await(0);
-  }
-
- private:
-  Gate ping_, pong_;
-  std::atomic<bool> stop_{false};
-  std::thread thread_;
-};
 
 nlohmann::json MeasureAsleep(InterpreterRegistry& registry, int count) {
   std::shared_ptr<Interpreter> interpreter = Create(registry, "bench");

@@ -36,6 +36,7 @@ struct Measurement {
   std::function<absl::StatusOr<std::vector<Row>>(const Options&)> run;
 };
 
+std::vector<Measurement> ChannelMeasurements();
 std::vector<Measurement> HostMeasurements();
 std::vector<Measurement> RingMeasurements();
 std::vector<Measurement> RpcMeasurements();
