@@ -21,9 +21,9 @@ namespace {
 // A message is begun anew beyond this, so that batching never makes one that is over the limit of 64 MiB.
 constexpr size_t kMaxBatchBytes = size_t{1} << 20;
 
-// Values that are on their way and not in the channel yet, at most. The daemon reads ahead of a full channel this far,
-// so that credit, acknowledgements and a stop are heard while values wait.
-constexpr int64_t kMaxUnderWay = 16384;
+// Messages of values that are on their way and not in the channel yet, at most, and what is in them. The daemon reads
+// ahead of a full channel this far (channels.proto), so that credit, acknowledgements and a stop are heard meanwhile.
+constexpr size_t kMaxMessagesUnderWay = 32;
 constexpr size_t kMaxBytesUnderWay = size_t{512} << 10;
 
 // Send waits while so many values wait to be written, or so many bytes.
@@ -176,10 +176,10 @@ class ChannelStream::Stream {
     message_.set_credit(message_.credit() + wanted);
   }
 
-  // Whether one more value may go into a message that has so many already.
-  bool MayWrite(int count, size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (written_ == sent_count_) return true;  // a value that is larger than the limit goes alone
-    return written_ + count - sent_count_ < kMaxUnderWay && bytes_under_way_ + bytes < kMaxBytesUnderWay;
+  // Whether one more value may go into the next message, which has so many bytes already.
+  bool MayWrite(size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (under_way_.empty()) return true;  // a value that is larger than the limit goes alone
+    return under_way_.size() < kMaxMessagesUnderWay && bytes_under_way_ + bytes < kMaxBytesUnderWay;
   }
 
   // Begins the next message if there is something to say and nothing keeps it back.
@@ -187,7 +187,7 @@ class ChannelStream::Stream {
     if (!started_ || writing_ || ended_ || half_closed_) return;
     size_t bytes = 0;
     int count = 0;
-    while (!waiting_.empty() && count < options_.max_batch && bytes < kMaxBatchBytes && MayWrite(count, bytes)) {
+    while (!waiting_.empty() && count < options_.max_batch && bytes < kMaxBatchBytes && MayWrite(bytes)) {
       bytes += waiting_.front().second;
       AppendValue(std::move(waiting_.front().first), message_.mutable_values());
       waiting_.pop_front();

@@ -148,7 +148,7 @@ TEST_F(ChannelClientTest, MethodsThatCallBack) {
   done.WaitForNotification();
 }
 
-TEST_F(ChannelClientTest, DISABLED_AStreamSendsAndReceivesAtOnce) {
+TEST_F(ChannelClientTest, AStreamSendsAndReceivesAtOnce) {
   const std::string name = Create(64);
   auto stream = Open({.send_to = name, .receive_from = name, .window = 100});
   ASSERT_TRUE(stream->WaitAttached().ok());
