@@ -174,7 +174,7 @@ void Exchange(size_t capacity, int producers, int consumers, int items_each, siz
 TEST(MpmcRingTest, ManyThreads) {
   for (size_t capacity : {1, 2, 3, 64, 100, 1024}) {
     // A small ring is full or empty at each turn: every item costs a switch of threads.
-    const int items = capacity < 64 ? 600 : 6000;
+    const int items = capacity < 64 ? 300 : 6000;
     for (size_t batch : {1, 7}) {
       Exchange(capacity, 1, 1, items, batch);
       Exchange(capacity, 4, 4, items / 4, batch);
