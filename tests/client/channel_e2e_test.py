@@ -480,11 +480,33 @@ def test_a_drain_with_open_streams(directory):
     wait_until(lambda: channel(ctl, "jobs")["waiting_senders"] == "1")
     follower = ctl.start("channel", "recv", "empty", "--follow")
     wait_until(lambda: channel(ctl, "empty")["waiting_receivers"] == "1")
+    ctl("create", "worker", "-c", """
+import atexit, interpd
+atexit.register(interpd.channel("empty").send, "last words")
+""")
     ctl("drain")
     assert sender.wait(PATIENCE) == 5 and "shutting down" in sender.stderr.read()
-    assert follower.wait(PATIENCE) == 5
+    # What an interpreter sends as it ends still reaches who has asked for it.
+    assert follower.communicate(timeout=PATIENCE)[0] == '"last words"\n'
+    assert follower.returncode == 5
     assert daemon.process.wait(PATIENCE) == 0
     daemon.process.stderr.close()
+
+
+def test_a_daemon_that_dies_under_streams(directory):
+    (directory / "dies").mkdir()
+    daemon = Daemon(directory / "dies")
+    ctl = Ctl(daemon.address)
+    ctl("channel", "create", "jobs", "--capacity", "4")
+    ctl("channel", "create", "empty")
+    sender = ctl.start("channel", "send", "jobs", *range(10))
+    follower = ctl.start("channel", "recv", "empty", "--follow")
+    wait_until(lambda: channel(ctl, "jobs")["waiting_senders"] == "1")
+    wait_until(lambda: channel(ctl, "empty")["waiting_receivers"] == "1")
+    daemon.process.kill()
+    daemon.process.communicate()
+    assert follower.wait(PATIENCE) == 3
+    assert sender.wait(PATIENCE) == 3 and "sent 4 of 10 values" in sender.stderr.read()
 
 
 def test_help_and_usage(ctl):
