@@ -28,7 +28,12 @@ constexpr int kClients = 8;
 // gRPC starts and keeps a few threads of its own under load.
 constexpr int64_t kThreadsOfGrpc = 8;
 // Freed memory that malloc keeps; a leaked interpreter is 1.8 MB, and hundreds are made.
-constexpr int64_t kRssBound = 150'000'000;
+#if defined(__SANITIZE_ADDRESS__)
+constexpr int64_t kQuarantine = 256 << 20;  // AddressSanitizer does not give freed memory back before there is so much
+#else
+constexpr int64_t kQuarantine = 0;
+#endif
+constexpr int64_t kRssBound = 150'000'000 + kQuarantine;
 constexpr absl::Duration kSettleLimit = absl::Seconds(30);
 
 uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
