@@ -1,5 +1,6 @@
 #include "channels/value.h"
 
+#include <bit>
 #include <cstdlib>
 #include <cstring>
 
@@ -151,11 +152,12 @@ char* Value::ReleaseText() {
 
 namespace {
 
+bool SameBits(double a, double b) { return std::bit_cast<uint64_t>(a) == std::bit_cast<uint64_t>(b); }
+
 bool SameNode(const Node& a, const Node& b) {
   // Bits, as everywhere inside containers.
-  return a.kind == b.kind && a.bool_value == b.bool_value && a.int_value == b.int_value &&
-         std::memcmp(&a.real, &b.real, sizeof(double)) == 0 && std::memcmp(&a.imag, &b.imag, sizeof(double)) == 0 &&
-         a.bytes == b.bytes && a.count == b.count && a.shared == b.shared;
+  return a.kind == b.kind && a.bool_value == b.bool_value && a.int_value == b.int_value && SameBits(a.real, b.real) &&
+         SameBits(a.imag, b.imag) && a.bytes == b.bytes && a.count == b.count && a.shared == b.shared;
 }
 
 }  // namespace
@@ -167,8 +169,7 @@ bool operator==(const Value& a, const Value& b) {
     case Kind::kBool: return a.u_.bool_ == b.u_.bool_;
     case Kind::kInt: return a.u_.int_ == b.u_.int_;
     // Bits, so that NaN equals NaN; then the usual comparison, so that 0.0 equals -0.0.
-    case Kind::kFloat:
-      return std::memcmp(&a.u_.float_, &b.u_.float_, sizeof(double)) == 0 || a.u_.float_ == b.u_.float_;
+    case Kind::kFloat: return SameBits(a.u_.float_, b.u_.float_) || a.u_.float_ == b.u_.float_;
     case Kind::kBuffer:
     case Kind::kChannel: return a.u_.shared_ == b.u_.shared_;
     default: break;

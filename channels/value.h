@@ -252,7 +252,9 @@ class ValueBuilder {
 
  private:
   char* Grow(size_t bytes);
-  void Put(Kind kind, const void* payload, size_t size);
+  // The first byte of a node, which may bear a mark, and what follows it.
+  template <typename Payload>
+  void Put(Kind kind, const Payload& payload, uint8_t mark = 0);
 
   internal::Block* block_ = nullptr;
   size_t size_ = 0;

@@ -45,7 +45,7 @@ constexpr uint8_t kApart = 0x80;
 template <typename T>
 T Load(const char* from) {
   T value;
-  std::memcpy(&value, from, sizeof(T));
+  std::memcpy(static_cast<void*>(&value), from, sizeof(T));
   return value;
 }
 

@@ -34,20 +34,21 @@ char* ValueBuilder::Grow(size_t bytes) {
   return at;
 }
 
-void ValueBuilder::Put(Kind kind, const void* payload, size_t size) {
-  char* at = Grow(1 + size);
-  *at = static_cast<char>(kind);
-  if (size != 0) std::memcpy(at + 1, payload, size);
+template <typename Payload>
+void ValueBuilder::Put(Kind kind, const Payload& payload, uint8_t mark) {
+  char* at = Grow(1 + sizeof(Payload));
+  *at = static_cast<char>(static_cast<uint8_t>(kind) | mark);
+  std::memcpy(at + 1, static_cast<const void*>(&payload), sizeof(Payload));
 }
 
-void ValueBuilder::None() { Put(Kind::kNone, nullptr, 0); }
-void ValueBuilder::Bool(bool value) { Put(Kind::kBool, &value, 1); }
-void ValueBuilder::Int(int64_t value) { Put(Kind::kInt, &value, sizeof(value)); }
-void ValueBuilder::Float(double value) { Put(Kind::kFloat, &value, sizeof(value)); }
+void ValueBuilder::None() { *Grow(1) = static_cast<char>(Kind::kNone); }
+void ValueBuilder::Bool(bool value) { Put(Kind::kBool, value); }
+void ValueBuilder::Int(int64_t value) { Put(Kind::kInt, value); }
+void ValueBuilder::Float(double value) { Put(Kind::kFloat, value); }
 
 void ValueBuilder::Complex(double real, double imag) {
-  double parts[] = {real, imag};
-  Put(Kind::kComplex, parts, sizeof(parts));
+  const double parts[] = {real, imag};
+  Put(Kind::kComplex, parts);
 }
 
 void ValueBuilder::BigInt(std::string_view little_endian) {
@@ -77,31 +78,31 @@ void ValueBuilder::Text(Kind kind, std::string_view text) {
   } else if (text.size() >= kApartBytes) {
     Block* block = NewText(kind, text.size());
     std::memcpy(block->text(kind), text.data(), text.size());
-    Put(static_cast<Kind>(static_cast<uint8_t>(kind) | kApart), &block, sizeof(block));
+    Put(kind, block, kApart);
     refers_ = true;
     apart_size_ += text.size();
   } else {
     uint64_t size = text.size();
-    Put(kind, &size, sizeof(size));
+    Put(kind, size);
     if (size != 0) std::memcpy(Grow(size), text.data(), size);
   }
 }
 
 void ValueBuilder::Buffer(Ref<Shared> view) {
   Shared* shared = view.release();
-  Put(Kind::kBuffer, &shared, sizeof(shared));
+  Put(Kind::kBuffer, shared);
   refers_ = true;
 }
 
 void ValueBuilder::Channel(Ref<Shared> channel) {
   Shared* shared = channel.release();
-  Put(Kind::kChannel, &shared, sizeof(shared));
+  Put(Kind::kChannel, shared);
   refers_ = true;
 }
 
 void ValueBuilder::Begin(Kind kind, size_t count) {
   uint64_t wide = count;
-  Put(kind, &wide, sizeof(wide));
+  Put(kind, wide);
 }
 
 Value ValueBuilder::Finish() && {

@@ -217,7 +217,7 @@ CallPipeline::~CallPipeline() = default;
 void CallPipeline::Submit(v1::CallRequest call, Callback callback) {
   std::vector<v1::CallRequest> calls;
   calls.push_back(std::move(call));
-  stream_->Submit(calls, [&](size_t) { return std::move(callback); });
+  stream_->Submit(calls, [&](size_t) { return std::exchange(callback, nullptr); });  // asked for once
 }
 
 void CallPipeline::Submit(std::vector<v1::CallRequest> calls,

@@ -99,6 +99,7 @@ std::vector<Command> Flat(const std::vector<Command>& commands) {
 
 std::vector<std::string> Words(const std::vector<Command>& commands) {
   std::vector<std::string> words;
+  words.reserve(commands.size());
   for (const Command& command : commands) words.push_back(command.word());
   return words;
 }
@@ -127,13 +128,17 @@ std::string BashPattern(const Command& command) {
   return absl::StrContains(command.name, ' ') ? absl::StrCat("'", command.name, "'") : command.name;
 }
 
+// The pattern of a `case` over `prefix` and any name of the option.
+std::string BashPatterns(std::string_view prefix, const Option& option) {
+  auto append = [prefix](std::string* out, const std::string& name) { absl::StrAppend(out, prefix, name); };
+  return absl::StrJoin(option.names, "|", append);
+}
+
 // Cases of a `case` over `prefix` and the option before the cursor.
 void AppendBashOptionValues(const Command& command, std::string_view prefix, std::string& out) {
   for (const Option& option : command.options) {
     if (option.value.kind == Kind::kNothing) continue;
-    std::vector<std::string> patterns;
-    for (const std::string& name : option.names) patterns.push_back(absl::StrCat(prefix, name));
-    absl::StrAppend(&out, "    ", absl::StrJoin(patterns, "|"), ") ", BashReply(option.value), "; return ;;\n");
+    absl::StrAppend(&out, "    ", BashPatterns(prefix, option), ") ", BashReply(option.value), "; return ;;\n");
   }
 }
 
@@ -263,11 +268,8 @@ std::string BashCompletion(const CLI::App& app) {
        }()) {
     for (const Option& option : command->options) {
       if (option.value.kind == Kind::kNothing || option.names.back() == "--address") continue;
-      std::vector<std::string> patterns;
-      for (const std::string& name : option.names) {
-        patterns.push_back(absl::StrCat(command == &global ? "*" : BashPattern(*command), ":", name));
-      }
-      absl::StrAppend(&out, "    ", absl::StrJoin(patterns, "|"), ") ((++i)) ;;\n");
+      const std::string prefix = absl::StrCat(command == &global ? "*" : BashPattern(*command), ":");
+      absl::StrAppend(&out, "    ", BashPatterns(prefix, option), ") ((++i)) ;;\n");
     }
   }
   absl::StrAppend(&out,

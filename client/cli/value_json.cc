@@ -309,7 +309,7 @@ class ValueBuilder : public nlohmann::json_sax<json> {
 
  private:
   // A level of Values is at most three of JSON: {"$dict": [[key, value]]}.
-  static constexpr size_t kMaxOpen = 3 * kMaxJsonValueDepth;
+  static constexpr size_t kMaxOpen = size_t{3} * kMaxJsonValueDepth;
 
   bool Fail(absl::Status status) {
     status_ = std::move(status);
