@@ -64,6 +64,7 @@ class Client {
   grpc::Status ChannelAttach();
   grpc::Status ChannelKeepsItsValues();
   grpc::Status DoomedReceiver();
+  grpc::Status AwaitNothingUnacknowledged(const std::string& channel);
 
   int Random(int below) { return static_cast<int>(random_() % below); }
   std::string RandomName();
