@@ -1,34 +1,22 @@
 #include "channels/channel_registry.h"
 
-#include <cctype>
 #include <mutex>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "channels/error.h"
+#include "channels/names.h"
 
 namespace interpd::channels {
 namespace {
 
-constexpr size_t kMaxNameLength = 63;
 constexpr size_t kNamesInMessages = 10;
 
-bool IsValidName(std::string_view name) {
-  if (name.empty() || name.size() > kMaxNameLength || !std::isalnum(static_cast<unsigned char>(name[0]))) return false;
-  for (unsigned char c : name) {
-    if (c >= 0x80 || (!std::isalnum(c) && c != '_' && c != '-' && c != '.')) return false;
-  }
-  return true;
-}
-
 absl::Status Check(const ChannelOptions& options) {
-  if (!options.name.empty() && !IsValidName(options.name)) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
-                     absl::StrCat("'", options.name,
-                                  "' is no name for a channel: 1 to 63 characters, letters, digits, '_', '-' and '.', "
-                                  "the first a letter or digit"),
-                     {{"field", "channel_id"}});
+  if (!options.name.empty()) {
+    absl::Status named = CheckName(options.name, "a channel", "channel_id");
+    if (!named.ok()) return named;
   }
   if (options.capacity > Channel::kMaxCapacity) {
     return MakeError(
