@@ -37,6 +37,7 @@ std::string_view TypeName(Kind kind) {
     case Kind::kPickle: return "object";
     case Kind::kBuffer: return "memoryview";
     case Kind::kChannel: return "interpd.Channel";
+    case Kind::kConstant: return "constant";
     case Kind::kTuple: return "tuple";
     case Kind::kList: return "list";
     case Kind::kSet: return "set";
@@ -171,7 +172,8 @@ bool operator==(const Value& a, const Value& b) {
     // Bits, so that NaN equals NaN; then the usual comparison, so that 0.0 equals -0.0.
     case Kind::kFloat: return SameBits(a.u_.float_, b.u_.float_) || a.u_.float_ == b.u_.float_;
     case Kind::kBuffer:
-    case Kind::kChannel: return a.u_.shared_ == b.u_.shared_;
+    case Kind::kChannel:
+    case Kind::kConstant: return a.u_.shared_ == b.u_.shared_;
     default: break;
   }
   if (a.u_.block_ == b.u_.block_) return true;
@@ -204,7 +206,8 @@ Node ValueReader::Next() {
     case Kind::kInt: node.int_value = value.u_.int_; break;
     case Kind::kFloat: node.real = value.u_.float_; break;
     case Kind::kBuffer:
-    case Kind::kChannel: node.shared = value.u_.shared_; break;
+    case Kind::kChannel:
+    case Kind::kConstant: node.shared = value.u_.shared_; break;
     default: node.bytes = std::string_view(value.u_.block_->text(node.kind), value.u_.block_->size); break;
   }
   return node;

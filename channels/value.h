@@ -6,7 +6,7 @@
 // A Value is 16 bytes. None, bool, float and ints of 64 bits lie inside; everything else is one block of memory that
 // is written once by a ValueBuilder, counted, and immutable from then on: Share() is O(1). The block is a sequence of
 // nodes in pre-order: a container is followed by its elements. ValueReader walks it. Buffers and channels are not
-// contained, a Value holds a reference (shared.h) to them.
+// contained, a Value holds a reference (shared.h) to them; likewise immortal constants, which are interp/'s.
 //
 //   ValueBuilder builder;
 //   builder.Begin(Kind::kTuple, 2);
@@ -47,9 +47,10 @@ enum class Kind : uint8_t {
   kUcs2Str,       //   narrowest that will do, and not ASCII alone. AppendUtf8 makes one of the three above of it
   kUcs4Str,
   kBytes,
-  kPickle,   // what pickle.dumps has written; Python sees the object
-  kBuffer,   // memory that is shared, not copied: a memoryview, or the buffer itself
-  kChannel,  // a channel (channel.h)
+  kPickle,    // what pickle.dumps has written; Python sees the object
+  kBuffer,    // memory that is shared, not copied: a memoryview, or the buffer itself
+  kChannel,   // a channel (channel.h)
+  kConstant,  // an object of an immortal constant, which interpreters share (ConstantRef)
   kTuple,
   kList,
   kSet,
@@ -75,11 +76,12 @@ struct Node {
   Kind kind = Kind::kNone;
   bool bool_value = false;
   int64_t int_value = 0;
-  double real = 0;           // kFloat, kComplex
-  double imag = 0;           // kComplex
-  std::string_view bytes;    // HasBytes
-  size_t count = 0;          // containers: how many nodes follow as elements; a dict's keys and values count apart
-  Shared* shared = nullptr;  // kBuffer: a BufferView (buffer.h); kChannel: a Channel (channel.h)
+  double real = 0;         // kFloat, kComplex
+  double imag = 0;         // kComplex
+  std::string_view bytes;  // HasBytes
+  size_t count = 0;        // containers: how many nodes follow as elements; a dict's keys and values count apart
+  // kBuffer: a BufferView (buffer.h); kChannel: a Channel (channel.h); kConstant: a ConstantRef.
+  Shared* shared = nullptr;
 };
 
 // Appends the text of a node of a UCS kind as UTF-8. Returns what that is then: kStr, or kSurrogateStr.
@@ -91,6 +93,15 @@ struct Block;
 
 class Value;
 
+// A reference to an object that interpreters share: what a Value of kind kConstant holds. It keeps the object. Derive
+// from it where such objects are known.
+class ConstantRef : public Shared {
+ public:
+  // A copy of the content, of the other kinds alone: a read-only mapping becomes a kDict. None of it refers to the
+  // constant. Any thread. False: it takes more than `max_bytes`, and `*value` is unchanged.
+  virtual bool Expand(size_t max_bytes, Value* value) const = 0;
+};
+
 // Walks the nodes of a Value in pre-order. Must not outlive the Value.
 class ValueReader {
  public:
@@ -100,6 +111,9 @@ class ValueReader {
 
   // The next node. Requires: !done().
   Node Next();
+
+  // Bytes of nodes that are not read yet, for showing progress; long texts count as their reference.
+  size_t remaining() const { return static_cast<size_t>(end_ - position_); }
 
  private:
   friend class ValueConsumer;
@@ -129,6 +143,7 @@ class Value {
   static Value TextSpace(Kind kind, size_t size, char** space);
   static Value Buffer(Ref<Shared> view) { return Referring(Kind::kBuffer, std::move(view)); }
   static Value Channel(Ref<Shared> channel) { return Referring(Kind::kChannel, std::move(channel)); }
+  static Value Constant(Ref<ConstantRef> constant) { return Referring(Kind::kConstant, std::move(constant)); }
 
   Value(Value&& other) noexcept : u_(other.u_), kind_(std::exchange(other.kind_, Kind::kNone)) {}
   Value& operator=(Value&& other) noexcept {
@@ -147,7 +162,7 @@ class Value {
   // kInt alone.
   int64_t int_value() const { return u_.int_; }
 
-  // Bytes of memory it holds, itself included; of buffers and channels the reference alone.
+  // Bytes of memory it holds, itself included; of buffers, channels and constants the reference alone.
   size_t memory() const;
 
   // What packed.h wants of things that lie in rings.
@@ -171,7 +186,7 @@ class Value {
   static constexpr size_t TextOffset(Kind kind) { return kind == Kind::kBytes ? 32 : IsUcs(kind) ? 56 : 40; }
 
   // Equal node by node: types count (1 is not True, 1 is not 1.0), NaN equals NaN, the order of a set counts, and
-  // inside containers 0.0 is not -0.0. Buffers and channels are equal to themselves.
+  // inside containers 0.0 is not -0.0. Buffers, channels and constants are equal to themselves.
   friend bool operator==(const Value& a, const Value& b);
 
  private:
@@ -186,7 +201,8 @@ class Value {
     return result;
   }
   bool owns() const { return kind_ >= Kind::kBigInt && kind_ != Kind::kFloat; }
-  bool has_block() const { return owns() && kind_ != Kind::kBuffer && kind_ != Kind::kChannel; }
+  bool refers() const { return kind_ >= Kind::kBuffer && kind_ <= Kind::kConstant; }
+  bool has_block() const { return owns() && !refers(); }
   void Drop();
 
   union {
@@ -241,6 +257,7 @@ class ValueBuilder {
   void Bytes(std::string_view bytes) { Text(Kind::kBytes, bytes); }
   void Buffer(Ref<Shared> view);
   void Channel(Ref<Shared> channel);
+  void Constant(Ref<ConstantRef> constant);
   // A container whose `count` element nodes follow (for kDict: two for each entry).
   void Begin(Kind kind, size_t count);
 
@@ -252,6 +269,7 @@ class ValueBuilder {
 
  private:
   char* Grow(size_t bytes);
+  void Refer(Kind kind, Ref<Shared> shared);
   // The first byte of a node, which may bear a mark, and what follows it.
   template <typename Payload>
   void Put(Kind kind, const Payload& payload, uint8_t mark = 0);

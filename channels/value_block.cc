@@ -78,6 +78,7 @@ Node ReadNode(char** position) {
       break;
     case Kind::kBuffer:
     case Kind::kChannel:
+    case Kind::kConstant:
       node.shared = Load<Shared*>(at);
       at += sizeof(Shared*);
       break;

@@ -20,7 +20,8 @@ namespace interpd::channels {
 //   nodes          header (16 bytes), then nodes in pre-order, not aligned
 //   a run of bytes header, room, the bytes from TextOffset(kind) on, a NUL      (the Value's kind says what it is)
 // A node is a byte for its kind and a payload:
-//   None -   bool 1   int 8   float 8   complex 16   container 8 (count)   buffer and channel 8 (a counted Shared*)
+//   None -   bool 1   int 8   float 8   complex 16   container 8 (count)
+//   buffer, channel, constant   8 (a counted Shared*)
 //   run of bytes   8 (size) and the bytes; or, the kind's byte with kApart, 8 (a Block* of the second layout, or null
 //                  where a ValueConsumer took it)
 struct internal::Block {

@@ -88,17 +88,15 @@ void ValueBuilder::Text(Kind kind, std::string_view text) {
   }
 }
 
-void ValueBuilder::Buffer(Ref<Shared> view) {
-  Shared* shared = view.release();
-  Put(Kind::kBuffer, shared);
+void ValueBuilder::Refer(Kind kind, Ref<Shared> shared) {
+  Shared* owned = shared.release();
+  Put(kind, owned);
   refers_ = true;
 }
 
-void ValueBuilder::Channel(Ref<Shared> channel) {
-  Shared* shared = channel.release();
-  Put(Kind::kChannel, shared);
-  refers_ = true;
-}
+void ValueBuilder::Buffer(Ref<Shared> view) { Refer(Kind::kBuffer, std::move(view)); }
+void ValueBuilder::Channel(Ref<Shared> channel) { Refer(Kind::kChannel, std::move(channel)); }
+void ValueBuilder::Constant(Ref<ConstantRef> constant) { Refer(Kind::kConstant, std::move(constant)); }
 
 void ValueBuilder::Begin(Kind kind, size_t count) {
   uint64_t wide = count;
@@ -120,6 +118,7 @@ Value ValueBuilder::Finish() && {
     case Kind::kFloat: return Value::Float(first.real);
     case Kind::kBuffer:
     case Kind::kChannel:
+    case Kind::kConstant:
       refers_ = false;  // it goes to the Value
       return Value::Referring(first.kind, Ref<Shared>::Adopt(first.shared));
     default: break;

@@ -283,6 +283,16 @@ Outcome Encode(const Node& node, int depth, ValueReader& reader, ChannelNames& n
       out->set_channel(names.NameOf(channels::Ref<channels::Channel>::Borrow(channel)));
       return std::nullopt;
     }
+    case Kind::kConstant: {
+      channels::Value content;
+      if (!static_cast<channels::ConstantRef*>(node.shared)->Expand(kMaxConstantBytes, &content)) {
+        return Problem{"",
+                       absl::StrCat("a constant of more than ", kMaxConstantBytes, " bytes, too large for a message"),
+                       "constant"};
+      }
+      ValueReader inner(content);
+      return Encode(inner.Next(), depth, inner, names, out);
+    }
     default: break;
   }
   if (depth >= kMaxWireDepth) {

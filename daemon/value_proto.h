@@ -3,7 +3,8 @@
 // Who includes this: the RPCs that carry values. Thread safety: plain functions, callable anywhere; EncodeValue runs on
 // interpreters' threads and touches nothing but memory.
 //
-// Channels in values go by their names (channel_names.h). Buffers, which interpreters share, are copied here.
+// Channels in values go by their names (channel_names.h). Buffers and constants, which interpreters share, are
+// copied here.
 #ifndef INTERPD_DAEMON_VALUE_PROTO_H_
 #define INTERPD_DAEMON_VALUE_PROTO_H_
 
@@ -25,6 +26,9 @@ inline constexpr int kMaxWireDepth = 64;
 // Bytes that the arguments of one call may take as a Value.
 inline constexpr size_t kMaxArgumentBytes = size_t{256} << 20;
 
+// Bytes that the content of one constant may take as a Value: to clients it is copied.
+inline constexpr size_t kMaxConstantBytes = size_t{64} << 20;
+
 using ValueList = google::protobuf::RepeatedPtrField<v1::Value>;
 using ValueMap = google::protobuf::Map<std::string, v1::Value>;
 
@@ -38,7 +42,7 @@ absl::StatusOr<channels::Value> DecodeValue(const v1::Value& value, std::string_
 absl::StatusOr<channels::Value> DecodeArgs(const ValueList& args, ChannelNames& names);
 absl::StatusOr<channels::Value> DecodeKwargs(const ValueMap& kwargs, ChannelNames& names);
 
-// Errors: VALUE_NOT_SHAREABLE, for a value that nests deeper than kMaxWireDepth.
+// Errors: VALUE_NOT_SHAREABLE, for a value that nests deeper than kMaxWireDepth, and a constant over kMaxConstantBytes.
 absl::Status EncodeValue(const channels::Value& value, ChannelNames& names, v1::Value* out);
 
 }  // namespace interpd::daemon

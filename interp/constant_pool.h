@@ -17,10 +17,10 @@
 // that has seen it lives. Then it goes back to the system as a whole. Until that it never moves and is never written:
 // it is mapped read-only.
 //
-// Thread safety: every method, any thread. Build and Publish are for threads that belong to no interpreter; Build may
-// take long (about 0.1 s for a million entries) and holds up no interpreter. The others only take a lock.
+// Thread safety: every method, any thread. Build is for threads that belong to no interpreter: it may take long (about
+// 0.1 s for a million entries), and holds up no interpreter but other calls of Build. The others only take a lock.
 //
-// Errors (channels/error.h): CONSTANT_NOT_FOUND, CONSTANT_TOO_LARGE, VALUE_NOT_SHAREABLE, INVALID_FIELD, CANCELLED.
+// Errors (channels/error.h): CONSTANT_NOT_FOUND, CONSTANT_TOO_LARGE, VALUE_NOT_SHAREABLE, INVALID_FIELD.
 #ifndef INTERPD_INTERP_CONSTANT_POOL_H_
 #define INTERPD_INTERP_CONSTANT_POOL_H_
 
@@ -95,7 +95,8 @@ class ConstantPool {
 
   // Builds the constant of `value`; nothing is left of one that fails. Errors: VALUE_NOT_SHAREABLE with metadata path
   // ("['owner'][3]", empty for the value itself) and type: channels, buffers, pickles, too deep; CONSTANT_TOO_LARGE
-  // with path, bytes and limit; CANCELLED; RESOURCE_EXHAUSTED without a reason when the system has no memory.
+  // with path, bytes and limit; without a reason CANCELLED, RESOURCE_EXHAUSTED (the system has no memory) and
+  // UNIMPLEMENTED (this CPython is not the one that interpd knows).
   virtual absl::StatusOr<channels::Ref<Constant>> Build(const channels::Value& value, BuildOptions options) = 0;
 
   // Makes it the newest version of that name, atomically. Errors: INVALID_FIELD (name).
@@ -110,6 +111,10 @@ class ConstantPool {
 
   // The name can be looked up no more. Errors: CONSTANT_NOT_FOUND.
   virtual absl::Status Delete(std::string_view name) = 0;
+
+  // The newest version of that name, to be put into a Value (Value::Constant) for an interpreter.
+  // Errors: CONSTANT_NOT_FOUND.
+  virtual absl::StatusOr<channels::Ref<channels::ConstantRef>> Reference(std::string_view name) const = 0;
 
   virtual ConstantTotals totals() const = 0;
 };

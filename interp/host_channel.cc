@@ -30,9 +30,9 @@ bool PickleMessage(HostState& state, PyObject* object, Value* value) {
     return false;
   }
   const size_t size = static_cast<size_t>(PyBytes_GET_SIZE(bytes.get()));
-  if (size > state.link->limits().max_bytes) {
+  if (size > state.link->access().limits.max_bytes) {
     PyErr_Format(state.not_shareable.get(), "the value takes %zu bytes as a pickle, %zu are allowed", size,
-                 state.link->limits().max_bytes);
+                 state.link->access().limits.max_bytes);
     return false;
   }
   *value = Value::Text(channels::Kind::kPickle, {PyBytes_AS_STRING(bytes.get()), size});
@@ -46,7 +46,7 @@ bool PickleMessage(HostState& state, PyObject* object, Value* value) {
 bool EncodeMessage(HostState& state, PyObject* object, Pickle pickle, Value* value) {
   if (pickle == Pickle::kYes) return PickleMessage(state, object, value);
   if (EncodeSimple(object, value)) return true;
-  absl::StatusOr<Value> encoded = Encode(object, state.link->limits());
+  absl::StatusOr<Value> encoded = Encode(object, state.link->access().limits);
   if (encoded.ok()) {
     *value = *std::move(encoded);
     return true;

@@ -49,7 +49,7 @@ PyObject* MakeChannel(PyObject* module, PyObject* const* args, Py_ssize_t count,
     return nullptr;
   }
   options.name.assign(name, static_cast<size_t>(size));
-  absl::StatusOr<Ref<Channel>> channel = state.link->channels().OpenOrCreate(std::move(options));
+  absl::StatusOr<Ref<Channel>> channel = state.link->access().channels->OpenOrCreate(std::move(options));
   if (!channel.ok()) return RaiseStatus(state, channel.status());
   return FromChannel(state, *std::move(channel)).release();
 }

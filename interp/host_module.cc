@@ -17,7 +17,8 @@ HostState* State(PyObject* module) { return *static_cast<HostState**>(PyModule_G
 // ---- functions ----------------------------------------------------------------------------------------------------
 
 PyMethodDef* Functions() {
-  static PyMethodDef functions[] = {kChannelFunction, kCreateQueueFunction, kBufferFunction, kSelectFunction, {}};
+  static PyMethodDef functions[] = {kChannelFunction, kCreateQueueFunction, kBufferFunction,
+                                    kSelectFunction,  kPublishFunction,     {}};
   return functions;
 }
 
@@ -32,15 +33,15 @@ int Execute(PyObject* module) {
   auto* state = new HostState{.link = link->shared_from_this()};
   *static_cast<HostState**>(PyModule_GetState(module)) = state;
   const bool added = AddExceptions(module, *state) && AddChannelType(module, *state) && AddBufferType(module, *state) &&
-                     AddSelectedType(module, *state) && AddWatchType(module, *state);
+                     AddSelectedType(module, *state) && AddWatchType(module, *state) && AddConstants(module, *state);
   return added ? 0 : -1;
 }
 
 template <typename Visit>
 int EachObject(HostState& state, Visit&& visit) {
-  for (PyRef* object :
-       {&state.channel_type, &state.buffer_type, &state.watch_type, &state.selected_type, &state.channel_error,
-        &state.channel_closed, &state.channel_full, &state.channel_empty, &state.not_shareable, &state.helpers}) {
+  for (PyRef* object : {&state.channel_type, &state.buffer_type, &state.watch_type, &state.selected_type,
+                        &state.constants_type, &state.channel_error, &state.channel_closed, &state.channel_full,
+                        &state.channel_empty, &state.not_shareable, &state.helpers}) {
     if (int result = visit(object)) return result;
   }
   return 0;
@@ -59,8 +60,8 @@ int Clear(PyObject* module) {
   HostState* state = State(module);
   if (state == nullptr) return 0;
   // Exceptions refer to nothing here and may be wanted by finalizers yet.
-  for (PyRef* object :
-       {&state->channel_type, &state->buffer_type, &state->watch_type, &state->selected_type, &state->helpers}) {
+  for (PyRef* object : {&state->channel_type, &state->buffer_type, &state->watch_type, &state->selected_type,
+                        &state->constants_type, &state->helpers}) {
     *object = PyRef();
   }
   return 0;
@@ -84,8 +85,10 @@ PyModuleDef* Definition() {
           "    for job in ch: ...                           # until it is closed and empty\n"
           "    index, channel, value = interpd.select([ch, other], timeout=2)\n"
           "    value = await ch.arecv()                     # in asyncio, without a thread\n"
-          "    buf = interpd.buffer(1 << 20)                # memory that they share\n\n"
-          "Channels can be sent through channels, and passed to calls and returned by them.",
+          "    buf = interpd.buffer(1 << 20)                # memory that they share\n"
+          "    interpd.constants['prices']['apple']         # read-only objects that all of them use\n\n"
+          "Channels can be sent through channels, and passed to calls and returned by them. So can constants and\n"
+          "what is in them; nothing of them is copied.",
       .m_size = sizeof(HostState*),
       .m_methods = Functions(),
       .m_slots = slots,

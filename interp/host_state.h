@@ -22,7 +22,7 @@ namespace interpd::interp {
 
 struct HostState {
   std::shared_ptr<InterpreterLink> link;
-  PyRef channel_type, buffer_type, watch_type, selected_type;
+  PyRef channel_type, buffer_type, watch_type, selected_type, constants_type;
   PyRef channel_error, channel_closed, channel_full, channel_empty, not_shareable;
   PyRef helpers;  // the module made of interpd_helpers.py, once it was needed
 };
@@ -59,6 +59,10 @@ bool AddChannelType(PyObject* module, HostState& state);
 // Borrowed; null without an exception if `object` is no channel.
 channels::Channel* AsChannel(PyObject* object);
 PyRef FromChannel(HostState& state, channels::Ref<channels::Channel> channel);
+
+// ---- host_constants.cc ----
+bool AddConstants(PyObject* module, HostState& state);
+extern PyMethodDef kPublishFunction;
 
 // ---- host_select.cc ----
 bool AddSelectedType(PyObject* module, HostState& state);

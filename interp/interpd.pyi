@@ -6,7 +6,7 @@ file is for editors and type checkers; help(interpd) shows the same. A test comp
 
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self, overload
+from typing import Any, Final, Literal, NamedTuple, Self, overload
 
 class ChannelError(Exception):
     """Base of what goes wrong with channels."""
@@ -137,6 +137,44 @@ class Channel:
     def qsize(self) -> int: ...
     def empty(self) -> bool: ...
     def full(self) -> bool: ...
+
+class Constants:
+    """Immortal constants by name: a mapping, and read-only.
+
+    Every interpreter gets the very same objects, at once and without a copy: None, bool, int, float, complex, str,
+    bytes, tuple, frozenset and types.MappingProxyType, nested. What a name gives stays as it is, even if the name gets
+    a new version or is deleted. Constants, and what is in them, can be sent through channels: by reference.
+    """
+
+    def __getitem__(self, name: str, /) -> Any: ...
+    def __contains__(self, name: object, /) -> bool: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __len__(self) -> int: ...
+    @overload
+    def get(self, name: str) -> Any | None: ...
+    @overload
+    def get[T](self, name: str, default: T) -> Any | T: ...
+    def get(self, name: str, default: Any = None) -> Any:
+        """The newest version, or default."""
+    def keys(self) -> list[str]:
+        """The names there are now."""
+    def values(self) -> list[Any]:
+        """The constants there are now."""
+    def items(self) -> list[tuple[str, Any]]:
+        """Pairs of name and constant."""
+    def version(self, name: str, /) -> int:
+        """The number of the newest version; they count from 1. KeyError if there is none."""
+
+constants: Final[Constants]
+
+def publish(name: str, value: Any) -> int:
+    """Makes a constant of value and returns its version.
+
+    Lists become tuples, sets frozensets, dicts read-only mappings; instances of subclasses what they are derived from.
+    Everything else is refused with NotShareableError, which says where it is. value itself stays what it is. A name
+    that exists gets a new version; if the content is the same, nothing happens. Raises PermissionError in an
+    interpreter that was not created with the right to publish, ValueError for a bad name or too large a value.
+    """
 
 def channel(name: str | None = None, capacity: int = 1024, *, broadcast: bool = False) -> Channel:
     """Opens the channel of that name, or makes it with that capacity; without a name, makes an anonymous one.

@@ -24,6 +24,7 @@ struct InterpreterConfig {
   bool site = false;                 // whether `import site` runs
   std::string cwd;                   // empty: the daemon's
   std::string setup_source;          // run in __main__ once it is made
+  bool may_publish = false;          // whether its code may make constants (interpd.publish)
   size_t queue_limit = 1024;         // pieces of work that may wait
   size_t log_limit_bytes = 1 << 20;  // the log's ring
 };

@@ -19,9 +19,8 @@ Errand* const kClosed = reinterpret_cast<Errand*>(1);
 
 }  // namespace
 
-InterpreterLink::InterpreterLink(channels::ChannelRegistry* channels, EncodeLimits limits,
-                                 std::function<void()> wake_idle)
-    : channels_(channels), limits_(limits), wake_idle_(std::move(wake_idle)) {}
+InterpreterLink::InterpreterLink(HostedAccess access, std::function<void()> wake_idle)
+    : access_(std::move(access)), wake_idle_(std::move(wake_idle)) {}
 
 InterpreterLink::~InterpreterLink() = default;
 
@@ -64,6 +63,7 @@ void InterpreterLink::Ended() {
     std::lock_guard lock(mu_);
     interpreter_state_ = nullptr;
   }
+  seen_constants_.Forget();
   // acquire: the errands were written by those who posted them.
   Errand* errand = errands_.exchange(kClosed, std::memory_order_acq_rel);
   while (errand != nullptr) {

@@ -20,6 +20,7 @@
 
 #include "channels/channel_registry.h"
 #include "channels/interrupt.h"
+#include "interp/constant.h"
 #include "interp/python_api.h"
 #include "interp/value_codec.h"
 
@@ -41,17 +42,27 @@ class Errand {
   Errand* next_ = nullptr;
 };
 
+class ConstantBooks;
+
+// What of the process the interpreter's code can reach.
+struct HostedAccess {
+  channels::ChannelRegistry* channels;  // those that have names; it outlives the interpreter, not the link
+  std::shared_ptr<ConstantBooks> constants;
+  bool may_publish = false;  // constants
+  EncodeLimits limits;       // of one value that is sent
+};
+
 class InterpreterLink : public std::enable_shared_from_this<InterpreterLink> {
  public:
   // `wake_idle` makes the interpreter's own thread, when it waits for work, call RunErrands. Called on any thread
   // between Open and Ended, under a lock: it must not block.
-  InterpreterLink(channels::ChannelRegistry* channels, EncodeLimits limits, std::function<void()> wake_idle);
+  InterpreterLink(HostedAccess access, std::function<void()> wake_idle);
   ~InterpreterLink();
 
-  // The channels that have names. It outlives the interpreter, not the link.
-  channels::ChannelRegistry& channels() const { return *channels_; }
-  // Of one value that is sent.
-  const EncodeLimits& limits() const { return limits_; }
+  const HostedAccess& access() const { return access_; }
+
+  // The constants whose objects may be in the interpreter. They are held until it has ended. Attached.
+  SeenConstants& seen_constants() { return seen_constants_; }
 
   // Ends the waits of the interpreter's threads on channels, so that they look for interrupts. Raised by whoever has
   // left them one to see.
@@ -88,8 +99,7 @@ class InterpreterLink : public std::enable_shared_from_this<InterpreterLink> {
   bool Push(Errand* errand);  // false: the interpreter has ended
   void Alert(pid_t thread);
 
-  channels::ChannelRegistry* const channels_;
-  const EncodeLimits limits_;
+  const HostedAccess access_;
   const std::function<void()> wake_idle_;
   channels::Interrupt interrupt_;
 
@@ -102,6 +112,7 @@ class InterpreterLink : public std::enable_shared_from_this<InterpreterLink> {
   // The interpreter's threads, attached.
   bool ending_ = false;
   int pinned_ = 0;
+  SeenConstants seen_constants_;
 };
 
 }  // namespace interpd::interp

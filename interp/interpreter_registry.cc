@@ -1,6 +1,5 @@
 #include "interp/interpreter_registry.h"
 
-#include <cctype>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -9,6 +8,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/notification.h"
 #include "channels/error.h"
+#include "channels/names.h"
+#include "interp/constant_books.h"
 #include "interp/interpreter_worker.h"
 #include "interp/python_runtime.h"
 #include "interp/thread_isolation.h"
@@ -16,16 +17,7 @@
 namespace interpd::interp {
 namespace {
 
-constexpr size_t kMaxNameLength = 63;
 constexpr size_t kNamesInMessages = 10;
-
-bool IsValidName(std::string_view name) {
-  if (name.empty() || name.size() > kMaxNameLength || !std::isalnum(static_cast<unsigned char>(name[0]))) return false;
-  for (unsigned char c : name) {
-    if (c >= 0x80 || (!std::isalnum(c) && c != '_' && c != '-' && c != '.')) return false;
-  }
-  return true;
-}
 
 // Who there is. Shared with the workers, since a stuck one may end after the registry.
 struct Books {
@@ -49,7 +41,10 @@ class Registry : public InterpreterRegistry {
  public:
   Registry(HostConfig config, std::unique_ptr<HostServices> host,
            std::unique_ptr<channels::ChannelRegistry> own_channels)
-      : config_(config), own_channels_(std::move(own_channels)), host_(std::move(host)) {}
+      : config_(config),
+        own_channels_(std::move(own_channels)),
+        host_(std::move(host)),
+        constants_(MakeConstantPool(host_->constants)) {}
 
   ~Registry() override {
     absl::Notification closed;
@@ -57,20 +52,19 @@ class Registry : public InterpreterRegistry {
     closed.WaitForNotification();
     if (info().stuck_count != 0) {
       host_.release();  // a thread still uses it
+      constants_.release();
       return;
     }
     host_.reset();
+    constants_.reset();
     PythonRuntime::Finish();
   }
 
   absl::StatusOr<std::shared_ptr<Interpreter>> Create(std::string_view name, InterpreterConfig config,
                                                       absl::AnyInvocable<void(absl::Status) &&> done) override {
-    if (!name.empty() && !IsValidName(name)) {
-      return channels::MakeError(absl::StatusCode::kInvalidArgument, "INVALID_FIELD",
-                                 absl::StrCat("'", name,
-                                              "' is no name for an interpreter: 1 to 63 characters, letters, "
-                                              "digits, '_', '-' and '.', the first a letter or digit"),
-                                 {{"field", "interpreter_id"}});
+    if (!name.empty()) {
+      absl::Status named = channels::CheckName(name, "an interpreter", "interpreter_id");
+      if (!named.ok()) return named;
     }
     std::shared_ptr<InterpreterWorker> worker;
     {
@@ -164,6 +158,8 @@ class Registry : public InterpreterRegistry {
     return info;
   }
 
+  ConstantPool& constants() override { return *constants_; }
+
   void Drain() override {
     std::lock_guard lock(books_->mu);
     books_->draining = true;
@@ -195,6 +191,7 @@ class Registry : public InterpreterRegistry {
   const HostConfig config_;
   const std::unique_ptr<channels::ChannelRegistry> own_channels_;  // null: config_.channels is another's
   std::unique_ptr<HostServices> host_;
+  std::unique_ptr<ConstantPool> constants_;
   const std::shared_ptr<Books> books_ = std::make_shared<Books>();
 };
 
@@ -210,7 +207,9 @@ absl::StatusOr<std::unique_ptr<InterpreterRegistry>> InterpreterRegistry::Start(
     own_channels = std::make_unique<channels::ChannelRegistry>();
     config.channels = own_channels.get();
   }
-  auto host = std::make_unique<HostServices>(EncodeLimits{.max_bytes = config.max_value_bytes}, config.channels);
+  auto constants = std::make_shared<ConstantBooks>(ConstantLimits{.max_bytes = config.max_constant_bytes});
+  auto host = std::make_unique<HostServices>(EncodeLimits{.max_bytes = config.max_value_bytes}, config.channels,
+                                             std::move(constants));
   absl::Status pumping = host->pump.Start();
   if (!pumping.ok()) return pumping;
   return std::make_unique<Registry>(config, std::move(host), std::move(own_channels));

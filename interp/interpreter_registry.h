@@ -18,6 +18,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "channels/channel_registry.h"
+#include "interp/constant_pool.h"
 #include "interp/interpreter.h"
 
 namespace interpd::interp {
@@ -25,8 +26,9 @@ namespace interpd::interp {
 inline constexpr size_t kMaxSourceBytes = size_t{64} << 20;
 
 struct HostConfig {
-  size_t max_interpreters = 4096;             // not counting stuck ones
-  size_t max_value_bytes = size_t{64} << 20;  // of a call's result as a Value
+  size_t max_interpreters = 4096;               // not counting stuck ones
+  size_t max_value_bytes = size_t{64} << 20;    // of a call's result as a Value
+  size_t max_constant_bytes = size_t{2} << 30;  // of one version of a constant
   // The channels that hosted code finds by name. Must outlive the registry; null: one of its own.
   channels::ChannelRegistry* channels = nullptr;
 };
@@ -62,6 +64,9 @@ class InterpreterRegistry {
   virtual std::vector<std::shared_ptr<Interpreter>> List(std::string_view after, size_t limit) const = 0;
 
   virtual HostInfo info() const = 0;
+
+  // The immortal constants. It lives as long as the registry: no call may be under way when that goes.
+  virtual ConstantPool& constants() = 0;
 
   // Refuses Create from now on.
   virtual void Drain() = 0;

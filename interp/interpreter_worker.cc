@@ -37,13 +37,15 @@ absl::Duration CpuTime(clockid_t clock) {
 }
 
 // What passes between interpreters stays in memory: the limit only keeps a mistake from taking all of it.
-EncodeLimits ChannelLimits() { return {.max_bytes = size_t{1} << 30, .native_text = true}; }
+EncodeLimits ChannelLimits() { return {.max_bytes = size_t{1} << 30, .between_interpreters = true}; }
 
 }  // namespace
 
-HostServices::HostServices(EncodeLimits limits_in, channels::ChannelRegistry* channels_in)
+HostServices::HostServices(EncodeLimits limits_in, channels::ChannelRegistry* channels_in,
+                           std::shared_ptr<ConstantBooks> constants_in)
     : limits(limits_in),
       channels(channels_in),
+      constants(std::move(constants_in)),
       creating(static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))) {}
 
 // Whoever sets `answered` answers.
@@ -62,8 +64,11 @@ InterpreterWorker::InterpreterWorker(std::string name, InterpreterConfig config,
       host_(host),
       create_time_(absl::Now()),
       queue_(std::max<size_t>(config_.queue_limit, 1)),
-      link_(
-          std::make_shared<InterpreterLink>(host_->channels, ChannelLimits(), [this] { queue_.event().NotifyAll(); })),
+      link_(std::make_shared<InterpreterLink>(HostedAccess{.channels = host_->channels,
+                                                           .constants = host_->constants,
+                                                           .may_publish = config_.may_publish,
+                                                           .limits = ChannelLimits()},
+                                              [this] { queue_.event().NotifyAll(); })),
       observer_(std::move(observer)) {}
 
 InterpreterWorker::~InterpreterWorker() = default;

@@ -33,10 +33,12 @@ inline constexpr absl::Duration kStuckAfter = absl::Seconds(5);
 
 // What all workers share. Outlives them.
 struct HostServices {
-  HostServices(EncodeLimits limits_in, channels::ChannelRegistry* channels_in);
+  HostServices(EncodeLimits limits_in, channels::ChannelRegistry* channels_in,
+               std::shared_ptr<ConstantBooks> constants_in);
 
   const EncodeLimits limits;
   channels::ChannelRegistry* const channels;
+  const std::shared_ptr<ConstantBooks> constants;
   OutputPump pump;
   TimerThread timers;
   // More at once would only compete for the cores.

@@ -3,6 +3,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <utility>
+
+#include "interp/constant.h"
 
 namespace interpd::interp {
 namespace {
@@ -46,11 +49,25 @@ class PinnedBytes final : public Buffer {
   std::shared_ptr<Release> release_;  // made beforehand: a destructor should not need memory
 };
 
+// Bytes of a constant.
+class ConstantBytes final : public Buffer {
+ public:
+  ConstantBytes(Ref<BuiltConstant> constant, PyObject* object)
+      : Buffer(PyBytes_AS_STRING(object), static_cast<size_t>(PyBytes_GET_SIZE(object)), /*readonly=*/true),
+        constant_(std::move(constant)) {}
+
+ private:
+  const Ref<BuiltConstant> constant_;
+};
+
 }  // namespace
 
 Ref<Buffer> ShareBytes(InterpreterLink& link, PyObject* object) {
   const size_t size = static_cast<size_t>(PyBytes_GET_SIZE(object));
   const bool pooled = size + PyBytes_Type.tp_basicsize <= kLargestPooled;
+  if (BuiltConstant* constant = link.seen_constants().Find(object)) {
+    return channels::MakeRef<ConstantBytes>(Ref<BuiltConstant>::Borrow(constant), object);
+  }
   // An immortal object is not this interpreter's alone.
   if (!pooled && !link.ending() && !PyUnstable_IsImmortal(object)) {
     return channels::MakeRef<PinnedBytes>(link.shared_from_this(), object);

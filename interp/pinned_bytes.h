@@ -15,8 +15,9 @@
 
 namespace interpd::interp {
 
-// A read-only Buffer of the bytes of `object`, an exact `bytes`. Small ones, which live in pools of the interpreter,
-// are copied, as are those of an interpreter that ends. Null with MemoryError set. Requires an attached thread.
+// A read-only Buffer of the bytes of `object`, an exact `bytes`. One of a constant is kept by that. Small ones, which
+// live in pools of the interpreter, are copied, as are those of an interpreter that ends. Null with MemoryError set.
+// Requires an attached thread.
 channels::Ref<channels::Buffer> ShareBytes(InterpreterLink& link, PyObject* object);
 
 }  // namespace interpd::interp

@@ -12,6 +12,7 @@
 #include "absl/log/log.h"
 #include "absl/strings/str_cat.h"
 #include "interp/blocking_calls.h"
+#include "interp/constant_layout.h"
 #include "interp/helpers_source.h"
 #include "interp/host_module.h"
 #include "interp/hosted_source.h"
@@ -30,6 +31,7 @@ struct State {
   std::string version;
   std::string hosted_code;
   std::string helpers_code;
+  bool knows_layout = false;
 };
 
 State& state() {
@@ -79,6 +81,10 @@ absl::Status PythonRuntime::Start() {
   PyStatus status = Py_PreInitialize(&pre);
   if (PyStatus_Exception(status)) return Error(status);
 
+  // A weak reference to a frozenset is written into it, and into a constant nothing can be. So no frozenset takes one,
+  // like tuples; a type that is derived from it does, as from tuple.
+  PyFrozenSet_Type.tp_weaklistoffset = 0;
+
   absl::Status registered = RegisterHostModule();
   if (!registered.ok()) return registered;
 
@@ -100,6 +106,8 @@ absl::Status PythonRuntime::Start() {
   }
   if (!StreamPeek::Learn())
     LOG(WARNING) << "Standard streams are flushed after every call: this CPython lays them out anew.";
+  state().knows_layout = ConstantLayout::FitsThisPython();
+  if (!state().knows_layout) LOG(WARNING) << "There are no constants: this CPython lays its objects out anew.";
   state().version = Py_GetVersion();
   absl::Status compiled = Compile(kHostedSource, &state().hosted_code);
   if (compiled.ok()) compiled = Compile(kHelpersSource, &state().helpers_code);
@@ -115,6 +123,11 @@ void PythonRuntime::Finish() {
 const std::string& PythonRuntime::version() { return state().version; }
 const std::string& PythonRuntime::hosted_code() { return state().hosted_code; }
 const std::string& PythonRuntime::helpers_code() { return state().helpers_code; }
+absl::Status PythonRuntime::constants_status() {
+  if (state().knows_layout) return absl::OkStatus();
+  return absl::UnimplementedError("constants cannot be made: this CPython lays its objects out in an unknown way");
+}
+
 int PythonRuntime::interrupt_signal() { return SIGRTMIN + 5; }
 
 int PythonRuntime::ThreadWakeFd() {

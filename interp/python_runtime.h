@@ -27,6 +27,9 @@ class PythonRuntime {
   // That of the module `interpd`, interp/interpd_helpers.py.
   static const std::string& helpers_code();
 
+  // Whether immortal constants can be made: UNIMPLEMENTED, where this CPython lays its objects out another way.
+  static absl::Status constants_status();
+
   // The signal that makes a blocked system call of a thread return with EINTR. Its handler does nothing but write to
   // the thread's wake fd, if it has one.
   static int interrupt_signal();

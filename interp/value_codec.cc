@@ -10,6 +10,9 @@
 #include "channels/channel.h"
 #include "channels/error.h"
 #include "interp/adopted_text.h"
+#include "interp/constant.h"
+#include "interp/constant_content.h"
+#include "interp/constant_layout.h"
 #include "interp/host_state.h"
 
 namespace interpd::interp {
@@ -52,6 +55,7 @@ class Encoder {
     if (PyLong_Check(object)) return WriteInt(object);
     if (PyUnicode_Check(object)) return WriteStr(object);
     if (PyFloat_Check(object)) return builder_.Float(PyFloat_AS_DOUBLE(object)), true;
+    if (WriteConstant(object)) return true;
     if (PyBytes_Check(object)) {
       size_t size = static_cast<size_t>(PyBytes_GET_SIZE(object));
       if (!Fits(object, size)) return false;
@@ -68,6 +72,10 @@ class Encoder {
       builder_.Channel(channels::Ref<channels::Channel>::Borrow(channel));
       return true;
     }
+    if (BuiltConstant* constant = ConstantOf(object); constant != nullptr) {
+      // A mapping of one, for somebody outside.
+      return AppendContent(object, limits_.max_bytes, &builder_) || Fits(object, limits_.max_bytes);
+    }
     std::string_view why_not;
     if (channels::Ref<channels::Shared> view = AsBufferView(object, &why_not)) {
       return builder_.Buffer(std::move(view)), true;
@@ -76,6 +84,22 @@ class Encoder {
     return Fail(object, absl::StrCat(
                             "a ", Py_TYPE(object)->tp_name, " is not shareable (shareable are None, bool, int, ",
                             "float, complex, str, bytes, tuple, list, set, frozenset, dict, memoryview and channels)"));
+  }
+
+  // The constant that the object is of; null if of none.
+  BuiltConstant* ConstantOf(PyObject* object) {
+    if (!IsImmortal(object)) return nullptr;
+    if (link_ == nullptr) link_ = InterpreterLink::Current();
+    return link_ == nullptr ? nullptr : link_->seen_constants().Find(object);
+  }
+
+  // False: it does not travel by reference, for one reason or another.
+  bool WriteConstant(PyObject* object) {
+    if (!limits_.between_interpreters) return false;
+    BuiltConstant* constant = ConstantOf(object);
+    if (constant == nullptr) return false;
+    builder_.Constant(channels::MakeRef<ConstantObject>(channels::Ref<BuiltConstant>::Borrow(constant), object));
+    return true;
   }
 
   // Whether `bytes` more are within the limit.
@@ -97,13 +121,14 @@ class Encoder {
   }
 
   bool WriteStr(PyObject* object) {
+    if (WriteConstant(object)) return true;
     if (!Fits(object, static_cast<size_t>(PyUnicode_GET_LENGTH(object)))) return false;
     if (PyUnicode_IS_COMPACT_ASCII(object)) {
       builder_.Text(Kind::kAsciiStr, {reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(object)),
                                       static_cast<size_t>(PyUnicode_GET_LENGTH(object))});
       return true;
     }
-    if (limits_.native_text && PyUnicode_IS_COMPACT(object)) {
+    if (limits_.between_interpreters && PyUnicode_IS_COMPACT(object)) {
       const int width = PyUnicode_KIND(object);
       const size_t size = static_cast<size_t>(PyUnicode_GET_LENGTH(object)) * static_cast<size_t>(width);
       if (!Fits(object, size)) return false;
@@ -187,6 +212,7 @@ class Encoder {
   }
 
   const EncodeLimits& limits_;
+  InterpreterLink* link_ = nullptr;  // once it was wanted
   ValueBuilder builder_;
   std::vector<PyObject*> ancestors_;  // the containers being written, borrowed
   std::string path_;
@@ -294,6 +320,16 @@ PyRef DecodeNode(ValueConsumer& reader) {
       auto* channel = static_cast<channels::Channel*>(node.shared);
       return state == nullptr ? PyRef() : FromChannel(*state, channels::Ref<channels::Channel>::Borrow(channel));
     }
+    case Kind::kConstant: {
+      InterpreterLink* link = InterpreterLink::Current();
+      if (link == nullptr) {
+        PyErr_SetString(PyExc_RuntimeError, "constants are for interpreters that interpd hosts");
+        return {};
+      }
+      const auto* constant = static_cast<ConstantObject*>(node.shared);
+      link->seen_constants().Add(constant->constant());
+      return PyRef::Borrow(constant->object());
+    }
     case Kind::kBytes: return PyRef::Steal(PyBytes_FromStringAndSize(bytes, size));
     case Kind::kTuple:
     case Kind::kList: return DecodeSequence(reader, node);
@@ -309,13 +345,15 @@ PyRef DecodeNode(ValueConsumer& reader) {
 
 bool EncodeSimple(PyObject* object, Value* value) {
   PyTypeObject* type = Py_TYPE(object);
+  // It may be a constant's, and travel by reference.
+  const bool plain = !IsImmortal(object);
   if (type == &PyLong_Type) {
     auto* number = reinterpret_cast<PyLongObject*>(object);
     if (!PyUnstable_Long_IsCompact(number)) return false;
     *value = Value::Int(PyUnstable_Long_CompactValue(number));
-  } else if (type == &PyBytes_Type && PyBytes_GET_SIZE(object) <= kSimpleBytes) {
+  } else if (type == &PyBytes_Type && plain && PyBytes_GET_SIZE(object) <= kSimpleBytes) {
     *value = Value::Bytes({PyBytes_AS_STRING(object), static_cast<size_t>(PyBytes_GET_SIZE(object))});
-  } else if (type == &PyUnicode_Type && PyUnicode_IS_COMPACT_ASCII(object) &&
+  } else if (type == &PyUnicode_Type && plain && PyUnicode_IS_COMPACT_ASCII(object) &&
              PyUnicode_GET_LENGTH(object) <= kSimpleBytes) {
     *value = Value::Text(Kind::kAsciiStr, {reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(object)),
                                            static_cast<size_t>(PyUnicode_GET_LENGTH(object))});

@@ -4,7 +4,7 @@
 //
 // Shareable: None bool int float complex str bytes tuple list set frozenset dict, nested; instances of their
 // subclasses travel as the base type. Channels travel as themselves; a Buffer, and a memoryview of one or of bytes, by
-// reference. Everything else is refused with the path to it.
+// reference, and so does every object of a constant that is no number. Everything else is refused with the path to it.
 // Requires an attached thread state; leaves no Python exception set.
 #ifndef INTERPD_INTERP_VALUE_CODEC_H_
 #define INTERPD_INTERP_VALUE_CODEC_H_
@@ -21,17 +21,17 @@ namespace interpd::interp {
 struct EncodeLimits {
   size_t max_bytes = size_t{64} << 20;
   int max_depth = channels::kMaxValueDepth;
-  // Whether str may travel as it lies in memory (Kind::kUcs1Str and so on), or else as UTF-8: for Values that other
-  // interpreters will read, and not clients.
-  bool native_text = false;
+  // Whether other interpreters will read the Value, and not clients. Then str travel as they lie in memory
+  // (Kind::kUcs1Str and so on) and constants by reference; else text goes as UTF-8, and the content of constants.
+  bool between_interpreters = false;
 };
 
 // A copy of `object` that no interpreter owns. Errors: VALUE_NOT_SHAREABLE, with metadata path ("[3]['owner']", empty
 // for the object itself) and type: a foreign type, a cycle, too deep, too large, or not enough memory.
 absl::StatusOr<channels::Value> Encode(PyObject* object, const EncodeLimits& limits);
 
-// The same for what is one scalar or one text of up to a megabyte, in a fraction of the time. False if `object` is
-// anything else; nothing has happened then.
+// The same for what is one scalar or one text of up to a megabyte that is no constant's, in a fraction of the time.
+// False if `object` is anything else; nothing has happened then.
 bool EncodeSimple(PyObject* object, channels::Value* value);
 
 // The value as a new object of the current interpreter. If nobody shares the Value, its long texts, and one that is the

@@ -25,8 +25,13 @@ def compare(stub):
     tree = ast.parse(stub)
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}   # the last of overloads
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    objects = {node.target.id: node.annotation for node in tree.body if isinstance(node, ast.AnnAssign)}
     public = {name for name in vars(interpd) if not name.startswith('_')}
-    if public != set(functions) | set(classes): wrong.append(f'names: {public ^ (set(functions) | set(classes))}')
+    named = {*functions, *classes, *objects}
+    if public != named: wrong.append(f'names: {public ^ named}')
+    for name, annotation in objects.items():
+        kind = type(getattr(interpd, name)).__name__
+        if ast.unparse(annotation) != f'Final[{kind}]': wrong.append(f'{name} is a {kind}')
     for name, node in functions.items(): signature(name, getattr(interpd, name), node, wrong)
     for name, node in classes.items():
         kind = getattr(interpd, name)

@@ -32,13 +32,19 @@ inline std::string Failure(RecordedWork& work) {
 
 class PythonInterpreter : public TestInterpreter {
  public:
-  PythonInterpreter() : TestInterpreter({.setup_source = kPrelude}) {}
+  explicit PythonInterpreter(interp::InterpreterConfig config = {}) : TestInterpreter(WithPrelude(std::move(config))) {}
 
   // Returns what it printed.
   std::string Run(std::string source) {
     auto work = Start(std::move(source));
     EXPECT_EQ(Failure(*work), "");
     return work->out();
+  }
+
+ private:
+  static interp::InterpreterConfig WithPrelude(interp::InterpreterConfig config) {
+    config.setup_source = kPrelude;
+    return config;
   }
 };
 

@@ -33,7 +33,7 @@ int64_t AllocatedBlocks() {
   return PyLong_AsLongLong(count.get());
 }
 
-constexpr EncodeLimits kNative = {.native_text = true};
+constexpr EncodeLimits kNative = {.between_interpreters = true};
 
 class TextTest : public ::testing::TestWithParam<const char*> {};
 

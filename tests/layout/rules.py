@@ -18,7 +18,7 @@ INCLUDES = {
 # What the targets of a directory may depend on; visibility is left to Bazel, which this does not replace.
 DEPENDENCIES = {
     "channels": ["//channels", "@system//:absl"],
-    "interp": ["//channels", "//interp", "@system//:absl", "@system//:python"],
+    "interp": ["//channels", "//interp", "@system//:absl", "@system//:crypto", "@system//:python"],
     "daemon": ["//channels", "//interp", "//daemon", "//proto", "@system//"],
     "client": ["//client", "//proto", "@system//"],
     "examples": ["//examples", "//client", "//proto", "//daemon:interpd", "@system//:absl"],

@@ -1,0 +1,149 @@
+#include "interp/constant_books.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "channels/error.h"
+#include "channels/names.h"
+
+namespace interpd::interp {
+
+using channels::Ref;
+
+namespace {
+
+constexpr size_t kNamesInMessages = 10;
+
+}  // namespace
+
+ConstantInfo ConstantBooks::Describe(const std::string& name, const Entry& entry) {
+  ConstantInfo info{.name = name, .version = entry.version, .create_time = entry.create_time};
+  info.deleted = !entry.newest;
+  if (entry.newest) {
+    info.facts = entry.newest->facts();
+    info.seen_by = entry.newest->seen_by();
+  }
+  for (const Retired& retired : entry.retired) {
+    ++info.retired_count;
+    info.retired_bytes += retired.bytes;
+  }
+  return info;
+}
+
+absl::Status ConstantBooks::NotFound(std::string_view name) const {
+  std::string names;
+  size_t count = 0;
+  for (const auto& [other, entry] : entries_) {
+    if (entry.newest && ++count <= kNamesInMessages) absl::StrAppend(&names, names.empty() ? "" : ", ", other);
+  }
+  std::string message = absl::StrCat("there is no constant '", name, "'");
+  if (count == 0) {
+    absl::StrAppend(&message, "; there is none at all, put one first");
+  } else if (count <= kNamesInMessages) {
+    absl::StrAppend(&message, "; there are: ", names);
+  }
+  return channels::MakeError(absl::StatusCode::kNotFound, "CONSTANT_NOT_FOUND", message, {{"constant", name}});
+}
+
+Ref<BuiltConstant> ConstantBooks::Retire(Entry* entry) {
+  if (entry->newest) entry->retired.push_back({entry->newest.get(), entry->newest->facts().byte_count});
+  return std::exchange(entry->newest, nullptr);
+}
+
+void ConstantBooks::Changed() {
+  // release: as generation().
+  generation_.fetch_add(1, std::memory_order_release);
+}
+
+absl::StatusOr<PublishResult> ConstantBooks::Publish(std::string_view name, Ref<BuiltConstant> constant) {
+  absl::Status named = channels::CheckName(name, "a constant", "constant_id");
+  if (!named.ok()) return named;
+  Ref<BuiltConstant> before;
+  std::lock_guard lock(mutex_);
+  auto found = entries_.find(name);
+  if (found == entries_.end()) found = entries_.emplace(std::string(name), Entry()).first;
+  Entry& entry = found->second;
+  if (entry.newest && entry.newest->facts().digest == constant->facts().digest) {
+    return PublishResult{.info = Describe(found->first, entry), .is_new = false};
+  }
+  entry.version = entry.newest ? entry.version + 1 : 1;
+  entry.create_time = absl::Now();
+  before = Retire(&entry);
+  std::erase_if(entry.retired, [&](const Retired& retired) { return retired.constant == constant.get(); });
+  constant->set_on_destruction([books = weak_from_this()](const BuiltConstant* gone) {
+    if (auto self = books.lock()) self->Gone(gone);
+  });
+  entry.newest = std::move(constant);
+  Changed();
+  return PublishResult{.info = Describe(found->first, entry), .is_new = true};
+}
+
+absl::StatusOr<ConstantInfo> ConstantBooks::Get(std::string_view name) const {
+  std::lock_guard lock(mutex_);
+  auto found = entries_.find(name);
+  if (found == entries_.end() || !found->second.newest) return NotFound(name);
+  return Describe(found->first, found->second);
+}
+
+std::vector<ConstantInfo> ConstantBooks::List(std::string_view after, size_t limit) const {
+  std::lock_guard lock(mutex_);
+  std::vector<ConstantInfo> result;
+  for (auto it = entries_.upper_bound(after); it != entries_.end() && result.size() < limit; ++it) {
+    result.push_back(Describe(it->first, it->second));
+  }
+  return result;
+}
+
+absl::Status ConstantBooks::Delete(std::string_view name) {
+  Ref<BuiltConstant> before;
+  std::lock_guard lock(mutex_);
+  auto found = entries_.find(name);
+  if (found == entries_.end() || !found->second.newest) return NotFound(name);
+  before = Retire(&found->second);
+  Changed();
+  return absl::OkStatus();
+}
+
+ConstantTotals ConstantBooks::totals() const {
+  std::lock_guard lock(mutex_);
+  ConstantTotals totals;
+  for (const auto& [name, entry] : entries_) {
+    if (entry.newest) {
+      ++totals.count;
+      totals.byte_count += entry.newest->facts().byte_count;
+    }
+    for (const Retired& retired : entry.retired) {
+      ++totals.retired_count;
+      totals.retired_bytes += retired.bytes;
+    }
+  }
+  return totals;
+}
+
+absl::StatusOr<ConstantBooks::Newest> ConstantBooks::Find(std::string_view name) const {
+  std::lock_guard lock(mutex_);
+  auto found = entries_.find(name);
+  if (found == entries_.end() || !found->second.newest) return NotFound(name);
+  return Newest{found->second.newest, found->second.version};
+}
+
+std::vector<std::string> ConstantBooks::Names() const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : entries_) {
+    if (entry.newest) names.push_back(name);
+  }
+  return names;
+}
+
+void ConstantBooks::Gone(const BuiltConstant* constant) {
+  std::lock_guard lock(mutex_);
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    Entry& entry = it->second;
+    std::erase_if(entry.retired, [&](const Retired& retired) { return retired.constant == constant; });
+    it = !entry.newest && entry.retired.empty() ? entries_.erase(it) : std::next(it);
+  }
+}
+
+}  // namespace interpd::interp
