@@ -42,6 +42,7 @@ ConstantMemory::ConstantMemory(size_t max_bytes) : max_bytes_(max_bytes) {
 ConstantMemory::ConstantMemory(ConstantMemory&& other) noexcept
     : begin_(std::exchange(other.begin_, nullptr)),
       used_(std::exchange(other.used_, 0)),
+      usable_(std::exchange(other.usable_, 0)),
       committed_(std::exchange(other.committed_, 0)),
       reserved_(std::exchange(other.reserved_, 0)),
       max_bytes_(other.max_bytes_),
@@ -64,6 +65,7 @@ bool ConstantMemory::Commit(size_t size) {
   // Advice: where it is not taken, small pages do.
   if (wanted >= kHugePage) madvise(begin_, wanted, MADV_HUGEPAGE);
   committed_ = wanted;
+  usable_ = std::min(committed_, max_bytes_);
   return true;
 }
 

@@ -26,7 +26,7 @@ class ConstantMemory {
   // `size` bytes of zeros, aligned to 8. Null: over the limit, or the system gives no more memory.
   void* Allocate(size_t size) {
     size = (size + 7) & ~size_t{7};
-    if (size > committed_ - used_ && !Commit(size)) return nullptr;
+    if (size > usable_ - used_ && !Commit(size)) return nullptr;
     return begin_ + std::exchange(used_, used_ + size);
   }
 
@@ -50,6 +50,7 @@ class ConstantMemory {
 
   char* begin_ = nullptr;
   size_t used_ = 0;
+  size_t usable_ = 0;     // of what may be touched, what the limit allows
   size_t committed_ = 0;  // may be touched
   size_t reserved_ = 0;   // addresses taken
   size_t max_bytes_ = 0;
