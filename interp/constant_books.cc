@@ -24,11 +24,16 @@ ConstantInfo ConstantBooks::Describe(const std::string& name, const Entry& entry
     info.facts = entry.newest->facts();
     info.seen_by = entry.newest->seen_by();
   }
-  for (const Retired& retired : entry.retired) {
-    ++info.retired_count;
-    info.retired_bytes += retired.bytes;
-  }
+  CountRetired(entry, &info);
   return info;
+}
+
+void ConstantBooks::CountRetired(const Entry& entry, ConstantInfo* info) {
+  info->retired_count = info->retired_bytes = 0;
+  for (const Retired& retired : entry.retired) {
+    ++info->retired_count;
+    info->retired_bytes += retired.bytes;
+  }
 }
 
 absl::Status ConstantBooks::NotFound(std::string_view name) const {
@@ -59,24 +64,35 @@ void ConstantBooks::Changed() {
 absl::StatusOr<PublishResult> ConstantBooks::Publish(std::string_view name, Ref<BuiltConstant> constant) {
   absl::Status named = channels::CheckName(name, "a constant", "constant_id");
   if (!named.ok()) return named;
-  Ref<BuiltConstant> before;
+  PublishResult result;
+  // The replaced version goes at once, unless somebody holds it; not under the lock, which its end takes.
+  constant = Replace(name, std::move(constant), &result);
+  constant = nullptr;
+  std::lock_guard lock(mutex_);
+  if (auto found = entries_.find(name); found != entries_.end()) CountRetired(found->second, &result.info);
+  return result;
+}
+
+Ref<BuiltConstant> ConstantBooks::Replace(std::string_view name, Ref<BuiltConstant> constant, PublishResult* result) {
   std::lock_guard lock(mutex_);
   auto found = entries_.find(name);
   if (found == entries_.end()) found = entries_.emplace(std::string(name), Entry()).first;
   Entry& entry = found->second;
   if (entry.newest && entry.newest->facts().digest == constant->facts().digest) {
-    return PublishResult{.info = Describe(found->first, entry), .is_new = false};
+    *result = {.info = Describe(found->first, entry), .is_new = false};
+    return constant;
   }
   entry.version = entry.newest ? entry.version + 1 : 1;
   entry.create_time = absl::Now();
-  before = Retire(&entry);
+  Ref<BuiltConstant> before = Retire(&entry);
   std::erase_if(entry.retired, [&](const Retired& retired) { return retired.constant == constant.get(); });
   constant->set_on_destruction([books = weak_from_this()](const BuiltConstant* gone) {
     if (auto self = books.lock()) self->Gone(gone);
   });
   entry.newest = std::move(constant);
   Changed();
-  return PublishResult{.info = Describe(found->first, entry), .is_new = true};
+  *result = {.info = Describe(found->first, entry), .is_new = true};
+  return before;
 }
 
 absl::StatusOr<ConstantInfo> ConstantBooks::Get(std::string_view name) const {

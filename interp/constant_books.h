@@ -69,8 +69,13 @@ class ConstantBooks : public std::enable_shared_from_this<ConstantBooks> {
   };
   using Entries = std::map<std::string, Entry, std::less<>>;
 
+  // Returns what is to be dropped outside of the lock: the version before, or one that brings nothing new.
+  channels::Ref<BuiltConstant> Replace(std::string_view name, channels::Ref<BuiltConstant> constant,
+                                       PublishResult* result);
+
   // All under the lock.
   static ConstantInfo Describe(const std::string& name, const Entry& entry);
+  static void CountRetired(const Entry& entry, ConstantInfo* info);
   absl::Status NotFound(std::string_view name) const;
   // Takes it out; the caller drops it after the lock, since that may be the end of it.
   channels::Ref<BuiltConstant> Retire(Entry* entry);

@@ -122,6 +122,16 @@ assert old['text'] == interpd.constants['prices']['text']
   python.Run("assert interpd.constants['prices']['apple'] == 5");
 }
 
+TEST_F(ConstantsTest, GoAtOnceIfNobodyHasSeenThem) {
+  Put("prices", Prices(3));
+  auto next = Put("prices", Prices(4));
+  EXPECT_EQ(next.info.version, 2);
+  EXPECT_EQ(next.info.retired_count, 0);
+  EXPECT_EQ(next.info.retired_bytes, 0);
+  ASSERT_TRUE(Pool().Delete("prices").ok());
+  EXPECT_TRUE(Pool().List("", 10).empty());
+}
+
 TEST_F(ConstantsTest, SayWhatIsNotThere) {
   Put("pears", Value::Int(1000));
   auto missing = Pool().Get("apples");
