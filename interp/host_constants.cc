@@ -25,8 +25,16 @@ ConstantsObject* Self(PyObject* object) { return reinterpret_cast<ConstantsObjec
 
 ConstantBooks& BooksOf(PyObject* self) { return *Self(self)->link->access().constants; }
 
+// The module refers to the object, and that by its type to the module.
+int Traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(Self(self)->found);
+  return 0;
+}
+
 void Dealloc(PyObject* self) {
   PyTypeObject* type = Py_TYPE(self);
+  PyObject_GC_UnTrack(self);
   Py_XDECREF(Self(self)->found);
   type->tp_free(self);
   Py_DECREF(type);
@@ -218,6 +226,7 @@ bool AddConstants(PyObject* module, HostState& state) {
                                     "Every interpreter gets the very same objects, at once and without a copy. What\n"
                                     "a name gives stays as it is, even if the name gets a new version.")},
       {Py_tp_dealloc, reinterpret_cast<void*>(&Dealloc)},
+      {Py_tp_traverse, reinterpret_cast<void*>(&Traverse)},
       {Py_tp_repr, reinterpret_cast<void*>(&Repr)},
       {Py_tp_iter, reinterpret_cast<void*>(&Iterate)},
       {Py_tp_methods, methods},
@@ -229,7 +238,8 @@ bool AddConstants(PyObject* module, HostState& state) {
   static PyType_Spec spec = {
       .name = "interpd.Constants",
       .basicsize = sizeof(ConstantsObject),
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_MAPPING,
+      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION |
+               Py_TPFLAGS_MAPPING,
       .slots = slots,
   };
   state.constants_type = PyRef::Steal(PyType_FromModuleAndSpec(module, &spec, nullptr));

@@ -166,6 +166,35 @@ TEST(ValueTest, ReferencesAreCountedHoweverAValueEnds) {
   EXPECT_EQ(Shared::live_count(), before);
 }
 
+class KnownContent : public channels::ConstantRef {
+ public:
+  bool Expand(size_t, Value* value) const override { return *value = Value::Int(7), true; }
+};
+
+TEST(ValueTest, ConstantsAreReferences) {
+  const int64_t before = Shared::live_count();
+  {
+    Ref<channels::ConstantRef> constant = MakeRef<KnownContent>();
+    Value lone = Value::Constant(constant);
+    EXPECT_EQ(lone.memory(), sizeof(Value));
+    EXPECT_EQ(lone, lone.Share());
+    ValueBuilder builder;
+    builder.Begin(Kind::kTuple, 2);
+    builder.Constant(constant);
+    builder.Str("after");
+    Value nested = std::move(builder).Finish();
+    EXPECT_EQ(Kinds(nested), (std::vector{Kind::kTuple, Kind::kConstant, Kind::kAsciiStr}));
+    ValueBuilder scalar;
+    scalar.Constant(constant);
+    EXPECT_EQ(std::move(scalar).Finish(), lone);
+    constant = nullptr;
+    Value content;
+    EXPECT_TRUE(static_cast<channels::ConstantRef*>(ValueReader(lone).Next().shared)->Expand(100, &content));
+    EXPECT_EQ(content, Value::Int(7));
+  }
+  EXPECT_EQ(Shared::live_count(), before);
+}
+
 // Bytes of a tuple ("short", LONG, LONG, 5).
 Value WithLongTexts(std::string_view text) {
   ValueBuilder builder;

@@ -173,6 +173,48 @@ TEST(ValueProtoTest, AResultThatNestsTooDeepSaysWhere) {
   EXPECT_THAT(info.metadata["path"], testing::StartsWith("result['k']['k']"));
 }
 
+// A constant that nests `levels` deep, or is too large.
+class KnownContent : public channels::ConstantRef {
+ public:
+  explicit KnownContent(int levels) : levels_(levels) {}
+  bool Expand(size_t max_bytes, Value* value) const override {
+    if (levels_ == 0 || max_bytes != kMaxConstantBytes) return false;
+    ValueBuilder builder;
+    for (int i = 0; i < levels_; ++i) builder.Begin(Kind::kTuple, 1);
+    builder.Str("content");
+    *value = std::move(builder).Finish();
+    return true;
+  }
+
+ private:
+  const int levels_;
+};
+
+TEST(ValueProtoTest, OfAConstantTheContentGoes) {
+  auto list_of = [](int levels) {
+    ValueBuilder builder;
+    builder.Begin(Kind::kList, 2);
+    builder.Constant(channels::MakeRef<KnownContent>(levels));
+    builder.Int(1);
+    return std::move(builder).Finish();
+  };
+  v1::Value out;
+  ASSERT_TRUE(EncodeValue(list_of(1), g_names, &out).ok());
+  EXPECT_EQ(out.items(0).container(), v1::TUPLE);
+  EXPECT_EQ(out.items(0).items(0).str(), "content");
+  EXPECT_EQ(out.items(1).int_(), 1);
+  out.Clear();
+  ASSERT_TRUE(EncodeValue(Value::Constant(channels::MakeRef<KnownContent>(1)), g_names, &out).ok());
+  EXPECT_EQ(out.items(0).str(), "content");
+
+  channels::ErrorInfo info = channels::GetErrorInfo(EncodeValue(list_of(0), g_names, &out));
+  EXPECT_EQ(info.reason, "VALUE_NOT_SHAREABLE");
+  EXPECT_EQ(info.metadata["path"], "result[0]");
+  info = channels::GetErrorInfo(EncodeValue(list_of(kMaxWireDepth), g_names, &out));
+  EXPECT_EQ(info.reason, "VALUE_NOT_SHAREABLE");
+  EXPECT_THAT(info.metadata["path"], testing::StartsWith("result[0][0]"));
+}
+
 TEST(ValueProtoTest, ArgumentsBecomeATupleAndADict) {
   ValueList args;
   ValueMap kwargs;
