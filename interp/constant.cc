@@ -9,6 +9,17 @@ namespace interpd::interp {
 using channels::Ref;
 using channels::Value;
 
+BuiltConstant::BuiltConstant(ConstantFacts facts, ConstantMemory memory, PyObject* root)
+    : Constant(std::move(facts)), memory_(std::move(memory)), root_(root) {
+  // relaxed: as MayOwn.
+  const char* low = lowest_.load(std::memory_order_relaxed);
+  while (memory_.begin() < low && !lowest_.compare_exchange_weak(low, memory_.begin(), std::memory_order_relaxed)) {
+  }
+  const char* high = highest_.load(std::memory_order_relaxed);
+  while (memory_.end() > high && !highest_.compare_exchange_weak(high, memory_.end(), std::memory_order_relaxed)) {
+  }
+}
+
 bool ConstantObject::Expand(size_t max_bytes, Value* value) const {
   channels::ValueBuilder builder;
   if (!AppendContent(object_, max_bytes, &builder)) return false;

@@ -28,8 +28,14 @@ namespace interpd::interp {
 class BuiltConstant final : public Constant {
  public:
   // The memory is sealed; `root` lies in it, or is one of CPython's own for the whole process.
-  BuiltConstant(ConstantFacts facts, ConstantMemory memory, PyObject* root)
-      : Constant(std::move(facts)), memory_(std::move(memory)), root_(root) {}
+  BuiltConstant(ConstantFacts facts, ConstantMemory memory, PyObject* root);
+
+  // False: the object is of no constant, whichever interpreter asks. A matter of two loads; true may be wrong.
+  static bool MayOwn(const PyObject* object) {
+    const char* address = reinterpret_cast<const char*>(object);
+    // relaxed: whoever can have an object of a constant was handed it after the constant was made.
+    return address >= lowest_.load(std::memory_order_relaxed) && address < highest_.load(std::memory_order_relaxed);
+  }
 
   PyObject* root() const { return root_; }
   const ConstantMemory& memory() const { return memory_; }
@@ -46,6 +52,10 @@ class BuiltConstant final : public Constant {
   ~BuiltConstant() override {
     if (on_destruction_) on_destruction_(this);
   }
+
+  // Between which all lie that there have been; written as constants are made, and read by all.
+  static inline std::atomic<const char*> lowest_{reinterpret_cast<const char*>(UINTPTR_MAX)};
+  static inline std::atomic<const char*> highest_{nullptr};
 
   const ConstantMemory memory_;
   PyObject* const root_;

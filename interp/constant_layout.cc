@@ -3,57 +3,14 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
-#include <tuple>
-#include <vector>
 
 #include "absl/log/check.h"
+#include "interp/cpython_layout.h"
 
 namespace interpd::interp {
 namespace {
 
 using channels::Kind;
-
-// What CPython keeps to itself. FitsThisPython compares these with the real ones.
-
-// In front of every object that the garbage collector may look at; zeros: it is not tracked.
-struct GcHead {
-  uintptr_t next, previous;
-};
-
-// Followed by 2^log2_index_bytes bytes of indices and the entries: places in the table, in the order of insertion.
-struct DictKeys {
-  Py_ssize_t reference_count;
-  uint8_t log2_size;
-  uint8_t log2_index_bytes;
-  uint8_t kind;
-  uint32_t version;
-  Py_ssize_t usable;
-  Py_ssize_t entry_count;
-
-  char* indices() { return reinterpret_cast<char*>(this + 1); }
-  char* entries() { return indices() + (size_t{1} << log2_index_bytes); }
-};
-static_assert(sizeof(DictKeys) == 32);
-
-constexpr uint8_t kGeneralKeys = 0;
-constexpr uint8_t kStrKeys = 1;  // all are exact str, which know their hash
-
-struct GeneralEntry {
-  Py_hash_t hash;
-  PyObject* key;
-  PyObject* value;
-};
-struct StrEntry {
-  PyObject* key;
-  PyObject* value;
-};
-
-struct MappingProxy {
-  PyObject_HEAD PyObject* mapping;
-};
-
-// Entries that a table of `size` places takes.
-constexpr size_t Usable(size_t size) { return size * 2 / 3; }
 
 constexpr uint8_t kInternedForGood = SSTATE_INTERNED_IMMORTAL_STATIC;
 
@@ -362,71 +319,6 @@ PyObject* ConstantLayout::Mapping(std::span<PyObject* const> keys_and_values) {
 PyObject* DictBehind(PyObject* mapping_proxy) {
   PyObject* mapping = reinterpret_cast<MappingProxy*>(mapping_proxy)->mapping;
   return PyDict_Check(mapping) ? mapping : nullptr;
-}
-
-// ---- the comparison -----------------------------------------------------------------------------------------------
-
-namespace {
-
-// Whether a dict that CPython makes of these has the table of `ours`, bit by bit.
-bool SameDict(PyObject* ours, std::span<PyObject* const> keys_and_values) {
-  PyRef real = PyRef::Steal(PyDict_New());
-  for (size_t i = 0; real && i < keys_and_values.size(); i += 2) {
-    if (PyDict_SetItem(real.get(), keys_and_values[i], keys_and_values[i + 1]) < 0) return false;
-  }
-  PyRef proxy = real ? PyRef::Steal(PyDictProxy_New(real.get())) : PyRef();
-  if (!proxy || DictBehind(proxy.get()) != real.get()) return false;
-  PyRef size = PyRef::Steal(PyObject_CallMethod(real.get(), "__sizeof__", nullptr));
-  auto* our_dict = reinterpret_cast<PyDictObject*>(DictBehind(ours));
-  auto* real_dict = reinterpret_cast<PyDictObject*>(real.get());
-  if (keys_and_values.empty()) return our_dict->ma_keys == real_dict->ma_keys;
-  auto* keys = reinterpret_cast<DictKeys*>(our_dict->ma_keys);
-  auto* real_keys = reinterpret_cast<DictKeys*>(real_dict->ma_keys);
-  const size_t entry = keys->kind == kStrKeys ? sizeof(StrEntry) : sizeof(GeneralEntry);
-  const size_t bytes =
-      sizeof(DictKeys) + (size_t{1} << keys->log2_index_bytes) + Usable(size_t{1} << keys->log2_size) * entry;
-  const size_t used_bytes = (size_t{1} << keys->log2_index_bytes) + static_cast<size_t>(keys->entry_count) * entry;
-  auto head = [](const DictKeys& k) {
-    return std::tuple(k.reference_count, k.log2_size, k.log2_index_bytes, k.kind, k.version, k.usable, k.entry_count);
-  };
-  return size && PyLong_AsSize_t(size.get()) == sizeof(PyDictObject) + bytes &&
-         real_dict->ma_used == our_dict->ma_used && head(*real_keys) == head(*keys) &&
-         std::memcmp(real_keys->indices(), keys->indices(), used_bytes) == 0;
-}
-
-// What sys.getsizeof counts and an object's own __sizeof__ does not.
-bool GcHeadFits() {
-  PyRef empty = PyRef::Steal(PyTuple_New(0));
-  PyRef own = empty ? PyRef::Steal(PyObject_CallMethod(empty.get(), "__sizeof__", nullptr)) : PyRef();
-  PyObject* getsizeof = PySys_GetObject("getsizeof");
-  PyRef all = own && getsizeof != nullptr ? PyRef::Steal(PyObject_CallOneArg(getsizeof, empty.get())) : PyRef();
-  return all && PyLong_AsSize_t(all.get()) == PyLong_AsSize_t(own.get()) + sizeof(GcHead);
-}
-
-}  // namespace
-
-bool ConstantLayout::FitsThisPython() {
-  ConstantMemory memory(size_t{1} << 20);
-  ConstantLayout layout(&memory);
-  bool fits = PyDictProxy_Type.tp_basicsize == sizeof(MappingProxy) && GcHeadFits();
-  // Each width of indices, both kinds of keys, and a key that comes twice.
-  for (size_t count : {0, 1, 6, 600}) {
-    for (bool all_str : {true, false}) {
-      std::vector<PyObject*> items;
-      for (size_t i = 0; i < count && fits; ++i) {
-        const auto number = static_cast<int64_t>(i * 7919);
-        items.push_back(all_str || i % 3 == 0 ? layout.Text(Kind::kAsciiStr, "key " + std::to_string(number))
-                                              : layout.Int(number));
-        items.push_back(layout.Int(-number));
-        fits = items[items.size() - 2] != nullptr && items.back() != nullptr;
-      }
-      if (fits && count == 6) items.insert(items.end(), {items[2], items[1]});
-      PyObject* mapping = fits ? layout.Mapping(items) : nullptr;
-      fits = mapping != nullptr && SameDict(mapping, items);
-    }
-  }
-  PyErr_Clear();
-  return fits;
 }
 
 }  // namespace interpd::interp

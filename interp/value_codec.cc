@@ -12,7 +12,6 @@
 #include "interp/adopted_text.h"
 #include "interp/constant.h"
 #include "interp/constant_content.h"
-#include "interp/constant_layout.h"
 #include "interp/host_state.h"
 
 namespace interpd::interp {
@@ -88,7 +87,7 @@ class Encoder {
 
   // The constant that the object is of; null if of none.
   BuiltConstant* ConstantOf(PyObject* object) {
-    if (!IsImmortal(object)) return nullptr;
+    if (!BuiltConstant::MayOwn(object)) return nullptr;
     if (link_ == nullptr) link_ = InterpreterLink::Current();
     return link_ == nullptr ? nullptr : link_->seen_constants().Find(object);
   }
@@ -346,7 +345,7 @@ PyRef DecodeNode(ValueConsumer& reader) {
 bool EncodeSimple(PyObject* object, Value* value) {
   PyTypeObject* type = Py_TYPE(object);
   // It may be a constant's, and travel by reference.
-  const bool plain = !IsImmortal(object);
+  const bool plain = !BuiltConstant::MayOwn(object);
   if (type == &PyLong_Type) {
     auto* number = reinterpret_cast<PyLongObject*>(object);
     if (!PyUnstable_Long_IsCompact(number)) return false;
