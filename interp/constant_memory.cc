@@ -25,18 +25,16 @@ size_t PageSize() {
 }  // namespace
 
 ConstantMemory::ConstantMemory(size_t max_bytes) : max_bytes_(max_bytes) {
-  // Room to begin at a large page.
-  const size_t size = RoundUp(max_bytes, PageSize()) + kHugePage;
+  // One page more than large pages, so that the kernel does not begin at one: small constants would all lie at the same
+  // places of the caches.
+  const size_t size = RoundUp(max_bytes, kHugePage) + PageSize();
   void* range = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (range == MAP_FAILED) {
     exhausted_ = true;
     return;
   }
   begin_ = static_cast<char*>(range);
-  const size_t ahead = RoundUp(reinterpret_cast<uintptr_t>(range), kHugePage) - reinterpret_cast<uintptr_t>(range);
-  if (ahead != 0) munmap(range, ahead);
-  begin_ += ahead;
-  reserved_ = size - ahead;
+  reserved_ = size;
 }
 
 ConstantMemory::ConstantMemory(ConstantMemory&& other) noexcept
@@ -56,8 +54,9 @@ bool ConstantMemory::Commit(size_t size) {
   if (exhausted_ || size > max_bytes_ || used_ > max_bytes_ - size) return false;
   // In steps that grow with it, so that there are few of them and little is too much.
   const size_t step = std::clamp(committed_, kFirstStep, kLargestStep);
-  size_t wanted = RoundUp(std::max(used_ + size, committed_ + step), step < kHugePage ? PageSize() : kHugePage);
-  wanted = std::min(wanted, reserved_);
+  const auto begin = reinterpret_cast<uintptr_t>(begin_);
+  const uintptr_t end = begin + std::max(used_ + size, committed_ + step);
+  const size_t wanted = std::min(RoundUp(end, step < kHugePage ? PageSize() : kHugePage) - begin, reserved_);
   if (mprotect(begin_ + committed_, wanted - committed_, PROT_READ | PROT_WRITE) != 0) {
     exhausted_ = true;
     return false;

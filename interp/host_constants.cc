@@ -40,22 +40,20 @@ void Dealloc(PyObject* self) {
   Py_DECREF(type);
 }
 
-// The name as UTF-8; null with an exception set, if it is no str a KeyError, as a dict of names would raise.
-const char* Utf8(PyObject* name) {
-  const char* text = PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : nullptr;
-  if (text == nullptr) {
-    PyErr_Clear();
-    PyErr_SetObject(PyExc_KeyError, name);
-  }
-  return text;
+// Of a str; no data, with an exception set, if it has none.
+std::string_view Utf8(PyObject* name) {
+  Py_ssize_t size = 0;
+  const char* text = PyUnicode_AsUTF8AndSize(name, &size);
+  return {text, text == nullptr ? 0 : static_cast<size_t>(size)};
 }
 
 // Raises KeyError if there is none.
 bool Find(PyObject* self, PyObject* name, ConstantBooks::Newest* newest) {
-  const char* text = Utf8(name);
-  if (text == nullptr) return false;
+  const std::string_view text = PyUnicode_Check(name) ? Utf8(name) : std::string_view();
   absl::StatusOr<ConstantBooks::Newest> found = BooksOf(self).Find(text);
   if (!found.ok()) {
+    // Whatever cannot be a name is none, as in a dict of names.
+    PyErr_Clear();
     PyErr_SetObject(PyExc_KeyError, name);
     return false;
   }
@@ -185,8 +183,8 @@ PyObject* Publish(PyObject* module, PyObject* const* args, Py_ssize_t count, PyO
     PyErr_Format(PyExc_TypeError, "name must be a str, not %T", bound[0]);
     return nullptr;
   }
-  const char* name = PyUnicode_AsUTF8(bound[0]);
-  if (name == nullptr) return nullptr;
+  const std::string_view name = Utf8(bound[0]);
+  if (name.data() == nullptr) return nullptr;
   absl::Status possible = PythonRuntime::constants_status();
   if (!possible.ok()) return RaiseRefusal(state, possible);
   absl::StatusOr<channels::Ref<BuiltConstant>> built = BuildConstant(bound[1], access.constants->limits());

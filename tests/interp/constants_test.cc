@@ -82,7 +82,8 @@ assert c['other'] == 7 and c.version('prices') == 1
 assert c.keys() == ['other', 'prices'] and c.values() == [7, p]
 assert dict(c.items()) == dict(c) == {'other': 7, 'prices': p}
 assert c.get('pear') is None and c.get('pear', 5) == 5
-for bad in (lambda: c['pear'], lambda: c[7], lambda: c.version('pear'), lambda: c['\ud800']): raises(KeyError, bad)
+for bad in (lambda: c['pear'], lambda: c[7], lambda: c.version('pear'), lambda: c['\ud800'],
+            lambda: c['prices\0more']): raises(KeyError, bad)
 def assign(mapping): mapping["apple"] = 4
 raises(TypeError, assign, p); raises(TypeError, assign, c)
 assert repr(c) == "<interpd.constants: ['other', 'prices']>"
