@@ -43,11 +43,16 @@ absl::Status GetInfo(ServerState& state, const v1::GetInfoRequest&, v1::Info* re
     after = page.back()->name();
   }
   response->set_channel_value_count(response->channel_value_count() + state.channel_clients.unacknowledged_total());
+  const interp::ConstantTotals constants = state.registry.constants().totals();
+  response->set_constant_count(constants.count);
+  response->set_constant_bytes(constants.byte_count);
+  response->set_retired_constant_bytes(constants.retired_bytes);
   v1::Limits* limits = response->mutable_limits();
   limits->set_max_interpreters(state.options.max_interpreters);
   limits->set_max_message_bytes(state.options.max_message_bytes);
   limits->set_max_source_bytes(interp::kMaxSourceBytes);
   limits->set_max_value_depth(kMaxWireDepth);
+  limits->set_max_constant_bytes(state.options.max_constant_bytes);
   return absl::OkStatus();
 }
 

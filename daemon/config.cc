@@ -25,6 +25,8 @@ namespace {
 
 constexpr int64_t kMinMessageBytes = 4096;
 constexpr int64_t kMaxMessageBytes = int64_t{1} << 30;  // protobuf's own limit is 2 GiB
+constexpr int64_t kMinConstantBytes = 4096;
+constexpr int64_t kMaxConstantBytes = int64_t{1} << 44;
 constexpr std::array<std::string_view, 3> kLogLevels = {"info", "warning", "error"};
 
 // ---- One key of the file --------------------------------------------------------------------------------------------
@@ -45,6 +47,8 @@ std::vector<Key> Keys(Config& config, std::string& socket_mode) {
       {"socket_mode", &socket_mode},
       {"max_interpreters", &config.max_interpreters},
       {"max_message_bytes", &config.max_message_bytes},
+      {"max_constant_bytes", &config.max_constant_bytes},
+      {"constants_dir", &config.constants_dir},
       {"grace_period_seconds", &config.grace_period_seconds},
       {"log_level", &config.log_level},
       {"tls.cert", &config.tls.cert},
@@ -54,6 +58,7 @@ std::vector<Key> Keys(Config& config, std::string& socket_mode) {
       {"interpreter.venv", &config.interpreter.venv},
       {"interpreter.site", &config.interpreter.site},
       {"interpreter.cwd", &config.interpreter.cwd},
+      {"interpreter.may_publish", &config.interpreter.may_publish},
       {"interpreter.queue_limit", &config.interpreter.queue_limit},
       {"interpreter.log_limit_bytes", &config.interpreter.log_limit_bytes},
   };
@@ -174,6 +179,9 @@ std::optional<OutOfRange> FindOutOfRange(const Config& config) {
   if (outside(config.max_interpreters, 1, 1'000'000)) return OutOfRange{"max_interpreters", "must be 1 to 1000000"};
   if (outside(config.max_message_bytes, kMinMessageBytes, kMaxMessageBytes)) {
     return OutOfRange{"max_message_bytes", absl::StrCat("must be ", kMinMessageBytes, " to ", kMaxMessageBytes)};
+  }
+  if (outside(config.max_constant_bytes, kMinConstantBytes, kMaxConstantBytes)) {
+    return OutOfRange{"max_constant_bytes", absl::StrCat("must be ", kMinConstantBytes, " to ", kMaxConstantBytes)};
   }
   if (outside(config.grace_period_seconds, 0, 3600)) {
     return OutOfRange{"grace_period_seconds", "must be 0 to 3600"};

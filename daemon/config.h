@@ -28,6 +28,8 @@ struct Config {
   TlsConfig tls;
   int64_t max_interpreters = 4096;
   int64_t max_message_bytes = int64_t{64} << 20;
+  int64_t max_constant_bytes = int64_t{2} << 30;
+  std::string constants_dir;              // where constants persist; empty: nowhere
   double grace_period_seconds = 30;       // for what runs when the daemon is told to end
   std::string log_level = "info";         // info, warning or error
   interp::InterpreterConfig interpreter;  // what an interpreter gets that does not say otherwise

@@ -81,6 +81,7 @@ void EncodeInterpreter(const interp::Interpreter& interpreter, SetupSource setup
   if (setup_source == SetupSource::kInclude) to->set_setup_source(config.setup_source);
   to->set_queue_limit(static_cast<int32_t>(config.queue_limit));
   to->set_log_limit_bytes(static_cast<int64_t>(config.log_limit_bytes));
+  to->set_may_publish(config.may_publish);
 }
 
 absl::StatusOr<interp::InterpreterConfig> DecodeConfig(const v1::InterpreterConfig& config,
@@ -101,6 +102,7 @@ absl::StatusOr<interp::InterpreterConfig> DecodeConfig(const v1::InterpreterConf
     result.venv = config.venv();
   }
   result.site = config.site() || defaults.site;
+  result.may_publish = config.may_publish() || defaults.may_publish;
   if (!config.cwd().empty()) {
     absl::Status status = CheckDirectory("config.cwd", config.cwd());
     if (!status.ok()) return status;

@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +20,8 @@
 #include "absl/synchronization/mutex.h"
 #include "channels/channel_registry.h"
 #include "daemon/config.h"
+#include "daemon/constant_files.h"
+#include "daemon/constant_store.h"
 #include "daemon/lifecycle.h"
 #include "daemon/listener.h"
 #include "daemon/server.h"
@@ -41,6 +44,7 @@ constexpr char kFooter[] =
     "Examples:\n"
     "  interpd\n"
     "  interpd --listen unix:/tmp/interpd.sock --grace-period 5\n"
+    "  interpd --constants-dir /var/lib/interpd/constants --max-constant-bytes 8589934592\n"
     "  interpd --listen 127.0.0.1:7878 --insecure\n"
     "  interpd --listen 0.0.0.0:7878 --tls-cert cert.pem --tls-key key.pem --tls-client-ca ca.pem\n"
     "  interpd --config /etc/interpd.toml --print-config";
@@ -74,6 +78,12 @@ void AddFlags(CLI::App& app, CommandLine& line, Config& config) {
   app.add_option("--max-interpreters", config.max_interpreters, "Interpreters at once (default: 4096)")->type_name("N");
   app.add_option("--max-message-bytes", config.max_message_bytes, "Size limit of a request or answer (default: 64 MiB)")
       ->type_name("N");
+  app.add_option("--max-constant-bytes", config.max_constant_bytes,
+                 "Size limit of a constant, on its way here and in memory (default: 2 GiB)")
+      ->type_name("N");
+  app.add_option("--constants-dir", config.constants_dir,
+                 "Put the constants whose files are in this directory, and keep there what is put to persist")
+      ->type_name("DIR");
   app.add_option("--grace-period", config.grace_period_seconds,
                  "What runs may go on for so long when the daemon ends (default: 30)")
       ->type_name("SECONDS");
@@ -135,6 +145,20 @@ void PrepareProcess() {
   mallopt(M_TRIM_THRESHOLD, 32 << 20);
 }
 
+// With those that have files. Errors name the file.
+absl::StatusOr<std::unique_ptr<ConstantStore>> Constants(const Config& config, interp::InterpreterRegistry& registry) {
+  std::unique_ptr<ConstantFiles> files;
+  if (!config.constants_dir.empty()) {
+    absl::StatusOr<std::unique_ptr<ConstantFiles>> opened = ConstantFiles::Open(config.constants_dir);
+    if (!opened.ok()) return opened.status();
+    files = *std::move(opened);
+  }
+  auto store = std::make_unique<ConstantStore>(registry.constants(), std::move(files));
+  absl::Status loaded = store->Load();
+  if (!loaded.ok()) return loaded;
+  return store;
+}
+
 int Serve(const Config& config, Lifecycle& lifecycle) {
   absl::StatusOr<Listener> listener = Listener::Prepare(config);
   if (!listener.ok()) {
@@ -144,15 +168,23 @@ int Serve(const Config& config, Lifecycle& lifecycle) {
   channels::ChannelRegistry channels;
   interp::HostConfig host;
   host.max_interpreters = static_cast<size_t>(config.max_interpreters);
+  host.max_constant_bytes = static_cast<size_t>(config.max_constant_bytes);
   host.channels = &channels;
   absl::StatusOr<std::unique_ptr<interp::InterpreterRegistry>> registry = interp::InterpreterRegistry::Start(host);
   if (!registry.ok()) {
     Say(absl::StrCat("cannot start Python: ", registry.status().message()));
     return kFailed;
   }
+  absl::StatusOr<std::unique_ptr<ConstantStore>> constants = Constants(config, **registry);
+  if (!constants.ok()) {
+    Say(std::string(constants.status().message()));
+    return kFailed;
+  }
   ServerOptions options;
   options.max_message_bytes = config.max_message_bytes;
   options.max_interpreters = config.max_interpreters;
+  options.max_constant_bytes = config.max_constant_bytes;
+  options.constants = constants->get();
   options.interpreter_defaults = config.interpreter;
   options.on_drain = [&lifecycle](std::optional<absl::Duration> grace) { lifecycle.RequestDrain(grace); };
   options.on_interpreter_closed = [&lifecycle] { lifecycle.InterpreterClosed(); };

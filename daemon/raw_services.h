@@ -8,6 +8,7 @@
 #include "grpc/reflection/v1alpha/reflection.grpc.pb.h"
 #include "interpd/v1/admin.grpc.pb.h"
 #include "interpd/v1/channels.grpc.pb.h"
+#include "interpd/v1/constants.grpc.pb.h"
 #include "interpd/v1/interpreters.grpc.pb.h"
 
 namespace interpd::daemon {
@@ -24,6 +25,10 @@ struct RawChannels
     : v1::Channels::WithRawMethod_Create<v1::Channels::WithRawMethod_Get<v1::Channels::WithRawMethod_List<
           v1::Channels::WithRawMethod_Close<v1::Channels::WithRawMethod_Send<v1::Channels::WithRawMethod_SendMany<
               v1::Channels::WithRawMethod_Receive<v1::Channels::WithRawMethod_Attach<v1::Channels::Service>>>>>>>> {};
+
+struct RawConstants
+    : v1::Constants::WithRawMethod_Put<v1::Constants::WithRawMethod_Get<
+          v1::Constants::WithRawMethod_List<v1::Constants::WithRawMethod_Delete<v1::Constants::Service>>>> {};
 
 struct RawAdmin : v1::Admin::WithRawMethod_GetInfo<v1::Admin::WithRawMethod_Drain<v1::Admin::Service>> {};
 

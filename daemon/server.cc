@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "daemon/admin_service.h"
 #include "daemon/channels_service.h"
+#include "daemon/constants_service.h"
 #include "daemon/health_service.h"
 #include "daemon/interpreters_service.h"
 #include "daemon/reflection_service.h"
@@ -38,14 +39,21 @@ class Server::Impl {
   Impl(interp::InterpreterRegistry& registry, channels::ChannelRegistry& channels, ServerOptions options,
        grpc::ServerBuilder& builder)
       : loop_(builder.AddCompletionQueue()),
-        state_{.registry = registry, .channels = channels, .loop = loop_, .options = std::move(options)},
+        memory_only_(registry.constants(), nullptr),
+        state_{.registry = registry,
+               .channels = channels,
+               .constants = options.constants != nullptr ? *options.constants : memory_only_,
+               .loop = loop_,
+               .options = std::move(options)},
         interpreters_(state_),
         channels_(state_),
+        constants_(state_),
         admin_(state_),
         health_(state_),
         reflection_(state_) {
     builder.RegisterService(interpreters_.service());
     builder.RegisterService(channels_.service());
+    builder.RegisterService(constants_.service());
     builder.RegisterService(admin_.service());
     builder.RegisterService(health_.service());
     builder.RegisterService(reflection_.service());
@@ -70,6 +78,7 @@ class Server::Impl {
     loop_.Run([this] {
       interpreters_.Listen();
       channels_.Listen();
+      constants_.Listen();
       admin_.Listen();
       health_.Listen();
       reflection_.Listen();
@@ -104,6 +113,9 @@ class Server::Impl {
       // Now, not later: gRPC's own grace is for connections, which idle clients keep open.
       server_->Shutdown(std::chrono::system_clock::now());
     }
+    // They have been told to give up, and post their last answers.
+    state_.put_threads.Stop();
+    state_.file_thread.Stop();
     loop_.Stop();
   }
 
@@ -113,9 +125,11 @@ class Server::Impl {
   // The order matters: RPCs, which the loop ends, use the state and the services; gRPC's server uses the services and
   // goes before the queue does.
   EventLoop loop_;
+  ConstantStore memory_only_;  // if we were given no other
   ServerState state_;
   InterpretersService interpreters_;
   ChannelsService channels_;
+  ConstantsService constants_;
   AdminService admin_;
   HealthService health_;
   ReflectionService reflection_;

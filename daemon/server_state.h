@@ -16,9 +16,11 @@
 #include "channels/channel_registry.h"
 #include "daemon/channel_clients.h"
 #include "daemon/channel_names.h"
+#include "daemon/constant_store.h"
 #include "daemon/create_requests.h"
 #include "daemon/event_loop.h"
 #include "daemon/queue_room.h"
+#include "daemon/worker_threads.h"
 #include "interp/interpreter_registry.h"
 #include "interpd/v1/channels.pb.h"
 
@@ -28,21 +30,25 @@ class Rpc;
 
 struct ServerOptions {
   int64_t max_message_bytes = int64_t{64} << 20;
-  int64_t max_interpreters = 4096;  // as the registry was told; for GetInfo
+  int64_t max_interpreters = 4096;                // as the registry was told; for GetInfo
+  int64_t max_constant_bytes = int64_t{2} << 30;  // likewise, and of the content that a put sends
+  // Of that registry's constants; must outlive the server. Null: one that persists nothing.
+  ConstantStore* constants = nullptr;
 
-  // What an interpreter gets that does not say otherwise: `path` is put after its own, `site` is added to its own,
-  // the others count where its own is empty or 0.
+  // What an interpreter gets that does not say otherwise: `path` is put after its own, `site` and `may_publish` are
+  // added to its own, the others count where its own is empty or 0.
   interp::InterpreterConfig interpreter_defaults;
 
   // What a Drain RPC asks for; no duration: the daemon's own grace period. Must not block.
   std::function<void(std::optional<absl::Duration>)> on_drain = [](auto) {};
-  // An interpreter has been closed, so that memory may go back. Must not block.
+  // An interpreter has been closed, or a constant put, so that memory may go back. Must not block.
   std::function<void()> on_interpreter_closed = [] {};
 };
 
 struct ServerState {
   interp::InterpreterRegistry& registry;
   channels::ChannelRegistry& channels;
+  ConstantStore& constants;
   EventLoop& loop;
   ServerOptions options;
   std::vector<std::string> addresses;  // where it listens
@@ -53,6 +59,10 @@ struct ServerState {
   ChannelClients channel_clients{loop};
   ChannelNames channel_names{channels};
   CreateRequests<v1::Channel> create_channel_requests;
+  int64_t put_bytes = 0;  // content of constants that is here and not in the pool yet
+  // Puts and deletes: on threads apart, so that the short do not wait for the long. The threads are any thread's.
+  WorkerThreads put_threads{2};
+  WorkerThreads file_thread{1};
   int64_t calls = 0;              // from their acceptance until gRPC has done with them
   std::function<void()> on_idle;  // if set: there are no calls any more
   // Calls that may stay open without work: they are ended at the end.

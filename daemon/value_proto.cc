@@ -14,6 +14,7 @@
 #include "channels/buffer.h"
 #include "daemon/errors.h"
 #include "daemon/utf8.h"
+#include "daemon/value_problem.h"
 
 namespace interpd::daemon {
 namespace {
@@ -23,45 +24,7 @@ using channels::Node;
 using channels::ValueBuilder;
 using channels::ValueReader;
 
-// Where in a value something is wrong. The path is put together on the way out of the recursion, so that it costs
-// nothing while all is well.
-struct Problem {
-  std::string path;
-  std::string what;
-  std::string type;  // the Python type there, if known
-};
-using Outcome = std::optional<Problem>;  // none: fine
-
-Problem Within(Problem problem, std::string_view step) {
-  problem.path = absl::StrCat(step, problem.path);
-  return problem;
-}
-
-std::string IndexStep(size_t index) { return absl::StrCat("[", index, "]"); }
-
-// How the value under a dict's key is named in a path: ['key'], [5], or by place.
-std::string KeyStep(const v1::Value& key, size_t entry) {
-  if (key.kind_case() == v1::Value::kStr) {
-    return absl::StrCat("['", absl::Utf8SafeCHexEscape(Abridge(key.str(), 64)), "']");
-  }
-  if (key.kind_case() == v1::Value::kInt) return absl::StrCat("[", key.int_(), "]");
-  return absl::StrCat(".values()[", entry, "]");
-}
-
-std::optional<Kind> ContainerKind(v1::Container container) {
-  switch (container) {
-    case v1::TUPLE: return Kind::kTuple;
-    case v1::LIST: return Kind::kList;
-    case v1::SET: return Kind::kSet;
-    case v1::FROZENSET: return Kind::kFrozenSet;
-    case v1::DICT: return Kind::kDict;
-    default: return std::nullopt;
-  }
-}
-
 // ---- Decoding -------------------------------------------------------------------------------------------------------
-
-enum class MustHash { kNo, kYes };  // whether a value stands where Python hashes it
 
 // How many bytes an item of a memoryview's format takes; 0: no such format.
 size_t ItemSize(char format) {
@@ -133,31 +96,16 @@ Outcome Decoder::DecodeBuffer(const v1::Buffer& buffer) {
 }
 
 Outcome Decoder::DecodeContainer(const v1::Value& value, int depth, MustHash must_hash) {
-  std::optional<Kind> kind = ContainerKind(value.container());
-  if (!kind) return Problem{"", absl::StrCat("container ", static_cast<int>(value.container()), " is not known"), ""};
-  std::string_view type = channels::TypeName(*kind);
-  if (depth >= kMaxWireDepth) {
-    return Problem{"", absl::StrCat("nested deeper than ", kMaxWireDepth, " levels"), std::string(type)};
-  }
-  bool hashable = *kind == Kind::kTuple || *kind == Kind::kFrozenSet;
-  if (must_hash == MustHash::kYes && !hashable) {
-    return Problem{"", absl::StrCat("a ", type, " cannot be hashed, so it is no key and no element of a set"),
-                   std::string(type)};
-  }
-  int count = value.items_size();
-  if (*kind == Kind::kDict && count % 2 != 0) {
-    return Problem{"", "a DICT holds key, value, key, value, ...; the number of its items is odd", "dict"};
-  }
-  builder_.Begin(*kind, static_cast<size_t>(count));
-  bool set = *kind == Kind::kSet || *kind == Kind::kFrozenSet;
-  MustHash elements_must_hash = set ? MustHash::kYes : must_hash;
+  const int count = value.items_size();
+  if (Outcome problem = CheckContainer(value.container(), static_cast<size_t>(count), depth, must_hash)) return problem;
+  const Kind kind = *ContainerKind(value.container());
+  builder_.Begin(kind, static_cast<size_t>(count));
+  const bool set = kind == Kind::kSet || kind == Kind::kFrozenSet;
+  const MustHash elements_must_hash = set ? MustHash::kYes : must_hash;
   for (int i = 0; i < count; ++i) {
-    bool is_key = *kind == Kind::kDict && i % 2 == 0;
+    const bool is_key = kind == Kind::kDict && i % 2 == 0;
     Outcome problem = Decode(value.items(i), depth + 1, is_key ? MustHash::kYes : elements_must_hash);
-    if (!problem) continue;
-    if (*kind != Kind::kDict) return Within(*std::move(problem), IndexStep(i));
-    if (is_key) return Within(*std::move(problem), absl::StrCat(".keys()[", i / 2, "]"));
-    return Within(*std::move(problem), KeyStep(value.items(i - 1), i / 2));
+    if (problem) return WithinContainer(kind, i, i > 0 ? &value.items(i - 1) : nullptr, *std::move(problem));
   }
   return std::nullopt;
 }
@@ -205,12 +153,6 @@ Outcome Decoder::Decode(const v1::Value& value, int depth, MustHash must_hash) {
     return Problem{"", absl::StrCat("takes more than ", kMaxArgumentBytes, " bytes"), ""};
   }
   return std::nullopt;
-}
-
-absl::Status InvalidValue(std::string_view field, const Problem& problem) {
-  std::string path = absl::StrCat(field, problem.path);
-  return MakeError(absl::StatusCode::kInvalidArgument, v1::INVALID_VALUE, absl::StrCat(path, ": ", problem.what),
-                   {{"field", field}, {"path", path}});
 }
 
 // ---- Encoding -------------------------------------------------------------------------------------------------------

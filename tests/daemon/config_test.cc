@@ -27,6 +27,8 @@ insecure = true
 socket_mode = "0660"
 max_interpreters = 7
 max_message_bytes = 1_000_000
+max_constant_bytes = 2_000_000
+constants_dir = "/var/lib/constants"
 grace_period_seconds = 1.5
 log_level = "warning"
 [tls]
@@ -37,6 +39,7 @@ client_ca = "ca.pem"
 path = ["/srv/lib"]
 venv = "/srv/venv"
 site = true
+may_publish = true
 cwd = "/srv"
 queue_limit = 9
 log_limit_bytes = 10
@@ -48,6 +51,8 @@ log_limit_bytes = 10
   EXPECT_EQ(config.socket_mode, 0660u);
   EXPECT_EQ(config.max_interpreters, 7);
   EXPECT_EQ(config.max_message_bytes, 1'000'000);
+  EXPECT_EQ(config.max_constant_bytes, 2'000'000);
+  EXPECT_EQ(config.constants_dir, "/var/lib/constants");
   EXPECT_EQ(config.grace_period_seconds, 1.5);
   EXPECT_EQ(config.log_level, "warning");
   EXPECT_EQ(config.tls.cert, "c.pem");
@@ -56,6 +61,7 @@ log_limit_bytes = 10
   EXPECT_THAT(config.interpreter.path, testing::ElementsAre("/srv/lib"));
   EXPECT_EQ(config.interpreter.venv, "/srv/venv");
   EXPECT_TRUE(config.interpreter.site);
+  EXPECT_TRUE(config.interpreter.may_publish);
   EXPECT_EQ(config.interpreter.cwd, "/srv");
   EXPECT_EQ(config.interpreter.queue_limit, 9u);
   EXPECT_EQ(config.interpreter.log_limit_bytes, 10u);

@@ -22,6 +22,7 @@
 #include "google/rpc/status.pb.h"
 #include "interpd/v1/admin.grpc.pb.h"
 #include "interpd/v1/channels.grpc.pb.h"
+#include "interpd/v1/constants.grpc.pb.h"
 #include "interpd/v1/interpreters.grpc.pb.h"
 #include "tests/testing/host.h"
 
@@ -55,6 +56,7 @@ class ServerTest : public ::testing::Test {
     channel_ = grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
     interpreters_ = v1::Interpreters::NewStub(channel_);
     channels_ = v1::Channels::NewStub(channel_);
+    constants_ = v1::Constants::NewStub(channel_);
     admin_ = v1::Admin::NewStub(channel_);
   }
 
@@ -124,6 +126,7 @@ class ServerTest : public ::testing::Test {
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::Interpreters::Stub> interpreters_;
   std::unique_ptr<v1::Channels::Stub> channels_;
+  std::unique_ptr<v1::Constants::Stub> constants_;
   std::unique_ptr<v1::Admin::Stub> admin_;
 };
 

@@ -6,8 +6,11 @@
 #include <random>
 #include <string>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/escaping.h"
 #include "channels/error.h"
 #include "channels/value.h"
+#include "daemon/constant_value.h"
 #include "daemon/value_proto.h"
 
 namespace interpd::daemon {
@@ -64,9 +67,10 @@ class ValueProtoFuzzTest : public testing::Test {
     if (Below(50) == 0) Fill(value->add_items(), 0);  // an item where none belongs
   }
 
-  // Decodes `value`; if that is a value, it must survive the way out and in again.
-  void Check(const v1::Value& value) {
+  // Decodes `value`; if that is a value, it must survive the way out and in again. `serialized` is its message.
+  void Check(const v1::Value& value, const std::string& serialized) {
     absl::StatusOr<channels::Value> decoded = DecodeValue(value, "v", g_names);
+    CheckConstant(value, serialized, decoded);
     if (!decoded.ok()) {
       ++refused_;
       EXPECT_EQ(channels::GetErrorInfo(decoded.status()).reason, "INVALID_VALUE") << decoded.status();
@@ -83,6 +87,24 @@ class ValueProtoFuzzTest : public testing::Test {
     EXPECT_EQ(encoded.SerializeAsString(), twice.SerializeAsString());
   }
 
+  // What decodes constants without messages comes to the same.
+  void CheckConstant(const v1::Value& value, const std::string& serialized,
+                     const absl::StatusOr<channels::Value>& decoded) {
+    absl::StatusOr<channels::Value> constant = DecodeConstantValue(serialized, "v");
+    if (decoded.ok() && IsForConstants(value)) {
+      ASSERT_TRUE(constant.ok()) << constant.status() << "\n" << absl::BytesToHexString(serialized);
+      EXPECT_TRUE(*constant == *decoded) << value.ShortDebugString();
+      return;
+    }
+    ASSERT_FALSE(constant.ok()) << value.ShortDebugString();
+    EXPECT_EQ(channels::GetErrorInfo(constant.status()).reason, "INVALID_VALUE") << constant.status();
+  }
+
+  static bool IsForConstants(const v1::Value& value) {
+    return !value.has_channel() && !value.has_buffer() && !value.has_pickle() &&
+           absl::c_all_of(value.items(), IsForConstants);
+  }
+
   uint64_t seed_ = 0;
   channels::Ref<channels::Channel> channel_;
   std::mt19937_64 random_;
@@ -95,7 +117,7 @@ TEST_F(ValueProtoFuzzTest, RandomTrees) {
   for (int i = 0; i < kRounds && !HasFailure(); ++i) {
     v1::Value value;
     Fill(&value, 6);
-    Check(value);
+    Check(value, value.SerializeAsString());
   }
   // The run has seen both ways.
   EXPECT_GT(accepted_, kRounds / 20);
@@ -119,7 +141,7 @@ TEST_F(ValueProtoFuzzTest, DamagedBytes) {
     v1::Value damaged;
     if (!damaged.ParseFromString(bytes)) continue;
     ++parsed;
-    Check(damaged);
+    Check(damaged, bytes);
   }
   EXPECT_GT(parsed, kRounds / 20);
 }

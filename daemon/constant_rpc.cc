@@ -1,0 +1,144 @@
+#include "daemon/constant_rpc.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/constant_proto.h"
+
+namespace interpd::daemon {
+namespace {
+
+// Content that puts under way may hold, beside one of the greatest size.
+constexpr int64_t kSpareBytes = int64_t{256} << 20;
+
+absl::Status ContentTooLarge(int64_t bytes, int64_t limit) {
+  return MakeError(absl::StatusCode::kResourceExhausted, v1::CONSTANT_TOO_LARGE,
+                   absl::StrCat("the constant has ", bytes, " bytes on its way here, over the limit of ", limit,
+                                "; start the daemon with a larger --max-constant-bytes"),
+                   {{"bytes", absl::StrCat(bytes)}, {"limit", absl::StrCat(limit)}});
+}
+
+absl::Status TooManyPuts(int64_t bytes, int64_t limit) {
+  return MakeError(absl::StatusCode::kResourceExhausted, v1::TOO_MANY_PUTS,
+                   absl::StrCat("puts under way hold ", bytes, " bytes of ", limit, " that they may; try again later"),
+                   {{"bytes", absl::StrCat(bytes)}, {"limit", absl::StrCat(limit)}});
+}
+
+}  // namespace
+
+PutConstantRpc::~PutConstantRpc() { state_.put_bytes -= held_bytes_; }
+
+void PutConstantRpc::Listen(void* tag) {
+  service_.RequestPut(&context_, &stream_, state_.loop.queue(), state_.loop.queue(), tag);
+}
+
+void PutConstantRpc::OnAccepted() {
+  if (state_.draining) return Fail(ServerDraining());
+  state_.open_streams.insert(this);
+  Read();
+}
+
+void PutConstantRpc::OnRead(bool ok) {
+  if (finished() || putting_) return;
+  if (!ok) {
+    if (id_.empty()) return Fail(InvalidField("options", "are missing: there was no message"));
+    if (content_.size() == content_.capacity()) return Put();
+    return Fail(InvalidField("data", absl::StrCat("has ", content_.size(), " bytes, not the ", content_.capacity(),
+                                                  " that `size_bytes` says")));
+  }
+  v1::PutConstantRequest request;
+  absl::Status taken = Parse(request_bytes_, &request);
+  if (taken.ok()) taken = Take(request);
+  if (!taken.ok()) return Fail(taken);
+  Read();
+}
+
+absl::Status PutConstantRpc::Take(const v1::PutConstantRequest& request) {
+  if (request.has_options()) {
+    if (!id_.empty()) return InvalidField("options", "may be set in the first message only");
+    absl::Status begun = Begin(request.options());
+    if (!begun.ok()) return begun;
+  } else if (id_.empty()) {
+    return InvalidField("options", "are missing from the first message");
+  }
+  if (request.data().size() > content_.capacity() - content_.size()) {
+    return InvalidField("data",
+                        absl::StrCat("has more than the ", content_.capacity(), " bytes that `size_bytes` says"));
+  }
+  content_.Append(request.data());
+  return absl::OkStatus();
+}
+
+absl::Status PutConstantRpc::Begin(const v1::PutConstantRequest::Options& options) {
+  absl::StatusOr<std::string_view> id = ParseConstantName(options.name(), "options.name");
+  if (!id.ok()) return id.status();
+  if (options.size_bytes() <= 0) return InvalidField("options.size_bytes", "must be above 0");
+  if (options.persist() && !state_.constants.can_persist()) {
+    return InvalidField("options.persist",
+                        "needs a directory for constants; start the daemon with --constants-dir DIR");
+  }
+  const int64_t limit = state_.options.max_constant_bytes;
+  if (options.size_bytes() > limit) return ContentTooLarge(options.size_bytes(), limit);
+  const int64_t all_limit = limit + kSpareBytes;
+  if (options.size_bytes() > all_limit - state_.put_bytes) return TooManyPuts(state_.put_bytes, all_limit);
+  ConstantContent content(static_cast<size_t>(options.size_bytes()));
+  if (content.capacity() == 0) return TooManyPuts(state_.put_bytes, all_limit);
+  held_bytes_ = options.size_bytes();
+  state_.put_bytes += held_bytes_;
+  content_ = std::move(content);
+  id_ = *id;
+  persist_ = options.persist() ? Persist::kYes : Persist::kNo;
+  return absl::OkStatus();
+}
+
+void PutConstantRpc::Put() {
+  putting_ = true;
+  Ref();  // until the answer
+  state_.put_threads.Submit([this] {
+    absl::StatusOr<interp::PublishResult> result = state_.constants.Put(id_, std::move(content_), persist_, give_up_);
+    state_.loop.Post([this, result = std::move(result)] {
+      if (result.ok()) {
+        v1::PutConstantResponse response;
+        EncodeConstant(result->info, state_.constants, response.mutable_constant());
+        response.set_unchanged(!result->is_new);
+        Reply(response);
+      } else {
+        Fail(give_up_ && absl::IsCancelled(result.status()) ? ended_ : result.status());
+      }
+      state_.options.on_interpreter_closed();  // memory may go back
+      Unref();
+    });
+  });
+}
+
+void PutConstantRpc::End(const absl::Status& status) {
+  if (finished()) return;
+  if (!putting_) return Fail(status);
+  if (!give_up_.exchange(true)) ended_ = status;
+}
+
+void DeleteConstantRpc::Listen(void* tag) {
+  service_.RequestDelete(&context_, &request_bytes_, &responder_, state_.loop.queue(), state_.loop.queue(), tag);
+}
+
+void DeleteConstantRpc::Handle(v1::DeleteConstantRequest& request) {
+  if (state_.draining) return Fail(ServerDraining());
+  absl::StatusOr<std::string_view> id = ParseConstantName(request.name());
+  if (!id.ok()) return Fail(id.status());
+  Ref();  // until the answer
+  state_.file_thread.Submit([this, id = std::string(*id)] {
+    absl::StatusOr<interp::ConstantInfo> deleted = state_.constants.Delete(id);
+    state_.loop.Post([this, deleted = std::move(deleted)] {
+      if (deleted.ok()) {
+        v1::Constant answer;
+        EncodeConstant(*deleted, state_.constants, &answer);
+        Reply(answer);
+      } else {
+        Fail(deleted.status());
+      }
+      Unref();
+    });
+  });
+}
+
+}  // namespace interpd::daemon

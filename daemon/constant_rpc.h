@@ -1,0 +1,60 @@
+// Constants.Put and Constants.Delete: what works on files and builds objects, on threads of the daemon's own.
+#ifndef INTERPD_DAEMON_CONSTANT_RPC_H_
+#define INTERPD_DAEMON_CONSTANT_RPC_H_
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include "daemon/constant_store.h"
+#include "daemon/raw_services.h"
+#include "daemon/rpc.h"
+
+namespace interpd::daemon {
+
+class PutConstantRpc final : public ClientStreamRpc<v1::PutConstantResponse> {
+ public:
+  PutConstantRpc(ServerState& state, RawConstants& service) : ClientStreamRpc(state), service_(service) {}
+
+ private:
+  ~PutConstantRpc() override;
+
+  void Listen(void* tag) override;
+  Rpc* Another() const override { return new PutConstantRpc(state_, service_); }
+  void OnAccepted() override;
+  void OnRead(bool ok) override;
+  void OnCancelled() override { End(CancelledByClient()); }
+  void OnShutdown() override { End(ServerDraining()); }
+
+  absl::Status Begin(const v1::PutConstantRequest::Options& options);
+  absl::Status Take(const v1::PutConstantRequest& request);
+  // All is here: puts it, on a thread for that.
+  void Put();
+  // Fails the call, or has the thread that puts it give up.
+  void End(const absl::Status& status);
+
+  RawConstants& service_;
+  std::string id_;  // empty: the first message has not come
+  Persist persist_ = Persist::kNo;
+  ConstantContent content_;
+  int64_t held_bytes_ = 0;  // counted in the state
+  bool putting_ = false;
+  absl::Status ended_;  // what the call ends with once the thread has given up
+  std::atomic<bool> give_up_{false};
+};
+
+class DeleteConstantRpc final : public UnaryRpc<v1::DeleteConstantRequest, v1::Constant> {
+ public:
+  DeleteConstantRpc(ServerState& state, RawConstants& service) : UnaryRpc(state), service_(service) {}
+
+ private:
+  void Listen(void* tag) override;
+  Rpc* Another() const override { return new DeleteConstantRpc(state_, service_); }
+  void Handle(v1::DeleteConstantRequest& request) override;
+
+  RawConstants& service_;
+};
+
+}  // namespace interpd::daemon
+
+#endif  // INTERPD_DAEMON_CONSTANT_RPC_H_

@@ -1,0 +1,54 @@
+#include "daemon/constants_service.h"
+
+#include <string_view>
+#include <vector>
+
+#include "daemon/constant_proto.h"
+#include "daemon/constant_rpc.h"
+#include "daemon/immediate_rpc.h"
+#include "daemon/page.h"
+
+namespace interpd::daemon {
+namespace {
+
+// Calls that may arrive at once without waiting for this process to ask for the next.
+constexpr int kWaiting = 4;
+
+absl::Status Get(ServerState& state, const v1::GetConstantRequest& request, v1::Constant* response) {
+  absl::StatusOr<std::string_view> id = ParseConstantName(request.name());
+  if (!id.ok()) return id.status();
+  absl::StatusOr<interp::ConstantInfo> constant = state.registry.constants().Get(*id);
+  if (!constant.ok()) return constant.status();
+  EncodeConstant(*constant, state.constants, response);
+  return absl::OkStatus();
+}
+
+absl::Status List(ServerState& state, const v1::ListConstantsRequest& request, v1::ListConstantsResponse* response) {
+  absl::StatusOr<Page> page = DecodePage(request.page_size(), request.page_token());
+  if (!page.ok()) return page.status();
+  // One more than asked for says whether there is a next page.
+  std::vector<interp::ConstantInfo> found = state.registry.constants().List(page->after, page->size + 1);
+  if (found.size() > page->size) {
+    found.resize(page->size);
+    response->set_next_page_token(EncodePageToken(found.back().name));
+  }
+  for (const interp::ConstantInfo& constant : found) {
+    EncodeConstant(constant, state.constants, response->add_constants());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void ConstantsService::Listen() {
+  for (int i = 0; i < kWaiting; ++i) {
+    (new PutConstantRpc(state_, raw_))->Start();
+    (new DeleteConstantRpc(state_, raw_))->Start();
+    using GetRpc = ImmediateRpc<RawConstants, v1::GetConstantRequest, v1::Constant>;
+    (new GetRpc(state_, raw_, &RawConstants::RequestGet, &Get))->Start();
+    using ListRpc = ImmediateRpc<RawConstants, v1::ListConstantsRequest, v1::ListConstantsResponse>;
+    (new ListRpc(state_, raw_, &RawConstants::RequestList, &List))->Start();
+  }
+}
+
+}  // namespace interpd::daemon
