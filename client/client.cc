@@ -119,6 +119,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(std::string_view address
   if (!connected.ok()) return connected;
   impl->interpreters = v1::Interpreters::NewStub(impl->channel);
   impl->channels = v1::Channels::NewStub(impl->channel);
+  impl->constants = v1::Constants::NewStub(impl->channel);
   impl->admin = v1::Admin::NewStub(impl->channel);
   return std::unique_ptr<Client>(new Client(std::move(impl)));
 }

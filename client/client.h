@@ -11,14 +11,15 @@
 //   absl::StatusOr<v1::CallResponse> response = (*client)->Call(call);
 //
 // Errors: absl::Status; ErrorReason(status) of client/rpc_error.h says why. An exception that the hosted code raised is
-// no error: it is in the response (ExceptionInfo). Names may be given as `interpreters/ID`, `channels/ID` or as the
-// bare ID.
+// no error: it is in the response (ExceptionInfo). Names may be given as `interpreters/ID`, `channels/ID`,
+// `constants/ID` or as the bare ID.
 //
 // Thread safety: all methods may be called by any thread. Callbacks of the ...Async methods run on the client's one
 // polling thread, one at a time: they may begin RPCs, but must not block, wait for one, or destroy the Client.
 #ifndef INTERPD_CLIENT_CLIENT_H_
 #define INTERPD_CLIENT_CLIENT_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -28,14 +29,17 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/cord.h"
 #include "absl/time/time.h"
 #include "client/call_pipeline.h"
 #include "client/cancellation.h"
 #include "client/channel_stream.h"
+#include "client/constant_value.h"
 #include "client/rpc_error.h"
 #include "client/rpc_options.h"
 #include "interpd/v1/admin.pb.h"
 #include "interpd/v1/channels.pb.h"
+#include "interpd/v1/constants.pb.h"
 #include "interpd/v1/interpreters.pb.h"
 
 namespace interpd::client {
@@ -53,6 +57,14 @@ struct ConnectOptions {
   std::string tls_key_file;
   // TCP: no TLS. On loopback only.
   bool insecure = false;
+};
+
+struct PutConstantOptions {
+  // A restart of the daemon brings it back; the daemon needs a directory for that.
+  bool persist = false;
+  // Called on the caller's thread as pieces go out, with the bytes that are gone and those there are; once all are
+  // gone, the daemon builds it.
+  std::function<void(int64_t sent, int64_t total)> on_progress;
 };
 
 class Client {
@@ -134,6 +146,20 @@ class Client {
   // Sends and receives many values on one stream (client/channel_stream.h). Must be destroyed before the client.
   std::unique_ptr<ChannelStream> OpenChannelStream(ChannelStreamOptions stream, const RpcOptions& options = {});
 
+  // ---- Constants ---------------------------------------------------------------------------------------------------
+
+  // `constant` is made by client/constant_value.h. Returns when interpreters can see it.
+  absl::StatusOr<v1::PutConstantResponse> PutConstant(std::string_view name, const absl::Cord& constant,
+                                                      const PutConstantOptions& put = {},
+                                                      const RpcOptions& options = {});
+  absl::StatusOr<v1::Constant> GetConstant(std::string_view name, const RpcOptions& options = {});
+  // All pages.
+  absl::StatusOr<std::vector<v1::Constant>> ListConstants(const RpcOptions& options = {});
+  // One page.
+  absl::StatusOr<v1::ListConstantsResponse> ListConstants(const v1::ListConstantsRequest& request,
+                                                          const RpcOptions& options = {});
+  absl::StatusOr<v1::Constant> DeleteConstant(std::string_view name, const RpcOptions& options = {});
+
   // ---- Many calls on one stream ------------------------------------------------------------------------------------
 
   // A pipeline of calls (client/call_pipeline.h). Must be destroyed before the client.
@@ -153,6 +179,10 @@ std::string_view ResourceId(std::string_view name_or_id);
 // "channels/ID" of a name or a bare ID, and the other way round.
 std::string ChannelResourceName(std::string_view name_or_id);
 std::string_view ChannelId(std::string_view name_or_id);
+
+// "constants/ID" of a name or a bare ID, and the other way round.
+std::string ConstantResourceName(std::string_view name_or_id);
+std::string_view ConstantId(std::string_view name_or_id);
 
 }  // namespace interpd::client
 

@@ -18,6 +18,7 @@
 #include "client/rpc_context.h"
 #include "interpd/v1/admin.grpc.pb.h"
 #include "interpd/v1/channels.grpc.pb.h"
+#include "interpd/v1/constants.grpc.pb.h"
 #include "interpd/v1/interpreters.grpc.pb.h"
 
 namespace interpd::client {
@@ -114,6 +115,7 @@ struct Client::Impl {
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::Interpreters::Stub> interpreters;
   std::unique_ptr<v1::Channels::Stub> channels;
+  std::unique_ptr<v1::Constants::Stub> constants;
   std::unique_ptr<v1::Admin::Stub> admin;
   CompletionPoller poller;  // the last member: destroyed first, it waits for RPCs in flight
 

@@ -127,6 +127,7 @@ std::unique_ptr<CLI::App> BuildApp(Session& session) {
   AddCodeCommands(*app, session);
   AddReplCommand(*app, session);
   AddChannelCommands(*app, session);
+  AddConstantCommands(*app, session);
   AddDaemonCommands(*app, session);
   AddCompletionCommand(*app, session);
   for (CLI::App* command : app->get_subcommands([](const CLI::App*) { return true; })) command->group("COMMANDS");

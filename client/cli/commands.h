@@ -15,12 +15,14 @@ void AddInterpreterCommands(CLI::App& app, Session& session);  // create list ge
 void AddCodeCommands(CLI::App& app, Session& session);         // exec run call
 void AddReplCommand(CLI::App& app, Session& session);          // repl
 void AddChannelCommands(CLI::App& app, Session& session);      // channel create list get send recv close stats
+void AddConstantCommands(CLI::App& app, Session& session);     // constant put get list delete
 void AddDaemonCommands(CLI::App& app, Session& session);       // info drain logs
 void AddCompletionCommand(CLI::App& app, Session& session);    // completion
 
 // What the name of a positional argument, or the type name of an option's value, says about how to complete it.
 inline constexpr char kInterpreterPlaceholder[] = "NAME";
 inline constexpr char kChannelPlaceholder[] = "CHANNEL";
+inline constexpr char kConstantPlaceholder[] = "CONSTANT";
 inline constexpr char kFilePlaceholder[] = "FILE";
 inline constexpr char kDirectoryPlaceholder[] = "DIR";
 

@@ -16,7 +16,7 @@ namespace interpd::client {
 namespace {
 
 // What stands in the place of an option's value or a positional argument.
-enum class Kind { kNothing, kAnything, kInterpreter, kChannel, kFile, kDirectory, kChoice };
+enum class Kind { kNothing, kAnything, kInterpreter, kChannel, kConstant, kFile, kDirectory, kChoice };
 
 struct Argument {
   Kind kind = Kind::kNothing;
@@ -50,6 +50,7 @@ Argument ArgumentOf(const CLI::Option& option) {
   argument.kind = Kind::kAnything;
   if (type == kInterpreterPlaceholder) argument.kind = Kind::kInterpreter;
   if (type == kChannelPlaceholder) argument.kind = Kind::kChannel;
+  if (type == kConstantPlaceholder) argument.kind = Kind::kConstant;
   if (type == kFilePlaceholder) argument.kind = Kind::kFile;
   if (type == kDirectoryPlaceholder) argument.kind = Kind::kDirectory;
   if (absl::StrContains(type, '|')) {
@@ -115,6 +116,7 @@ std::string BashReply(const Argument& argument) {
   switch (argument.kind) {
     case Kind::kInterpreter: return "COMPREPLY=($(compgen -W \"$(_interpctl_names)\" -- \"$cur\"))";
     case Kind::kChannel: return "COMPREPLY=($(compgen -W \"$(_interpctl_names channel)\" -- \"$cur\"))";
+    case Kind::kConstant: return "COMPREPLY=($(compgen -W \"$(_interpctl_names constant)\" -- \"$cur\"))";
     case Kind::kFile: return "compopt -o filenames; COMPREPLY=($(compgen -f -- \"$cur\"))";
     case Kind::kDirectory: return "compopt -o filenames; COMPREPLY=($(compgen -d -- \"$cur\"))";
     case Kind::kChoice:
@@ -157,6 +159,7 @@ std::string ZshAction(const Argument& argument) {
   switch (argument.kind) {
     case Kind::kInterpreter: return ":interpreter:_interpctl_names";
     case Kind::kChannel: return ":channel:_interpctl_channels";
+    case Kind::kConstant: return ":constant:_interpctl_constants";
     case Kind::kFile: return ":file:_files";
     case Kind::kDirectory: return ":directory:_files -/";
     case Kind::kChoice: return absl::StrCat(":value:(", absl::StrJoin(argument.choices, " "), ")");
@@ -215,6 +218,7 @@ std::string FishArguments(const Argument& argument) {
   switch (argument.kind) {
     case Kind::kInterpreter: return " -a '(__interpctl_names)'";
     case Kind::kChannel: return " -a '(__interpctl_names channel)'";
+    case Kind::kConstant: return " -a '(__interpctl_names constant)'";
     case Kind::kFile: return " -F";
     case Kind::kDirectory: return " -a '(__fish_complete_directories)'";
     case Kind::kChoice: return absl::StrCat(" -a '", absl::StrJoin(argument.choices, " "), "'");
@@ -333,6 +337,7 @@ std::string ZshCompletion(const CLI::App& app) {
       "}\n"
       "_interpctl_names() { _interpctl_list }\n"
       "_interpctl_channels() { _interpctl_list channel }\n"
+      "_interpctl_constants() { _interpctl_list constant }\n"
       "_interpctl() {\n"
       "  local curcontext=$curcontext state line\n"
       "  typeset -A opt_args\n"

@@ -26,6 +26,7 @@ struct CreateOptions {
   std::vector<std::string> path;
   std::string venv;
   bool site = false;
+  bool may_publish = false;
   std::string cwd;
   int queue_limit = 0;
 };
@@ -35,6 +36,7 @@ absl::StatusOr<v1::InterpreterConfig> MakeConfig(const CreateOptions& options) {
   for (const std::string& directory : options.path) config.add_path(AbsolutePath(directory));
   if (!options.venv.empty()) config.set_venv(AbsolutePath(options.venv));
   config.set_site(options.site);
+  config.set_may_publish(options.may_publish);
   if (!options.cwd.empty()) config.set_cwd(AbsolutePath(options.cwd));
   config.set_setup_source(options.code);
   if (!options.setup.empty()) {
@@ -247,6 +249,7 @@ void AddInterpreterCommands(CLI::App& app, Session& session) {
     create->add_option("--venv", options->venv, "Virtual environment whose packages can be imported")
         ->type_name(kDirectoryPlaceholder);
     create->add_flag("--site", options->site, "Run `import site`, which finds the system's packages");
+    create->add_flag("--may-publish", options->may_publish, "Let its code make constants with interpd.publish");
     create->add_option("--cwd", options->cwd, "Working directory; without it the daemon's")
         ->type_name(kDirectoryPlaceholder);
     create->add_option("--queue-limit", options->queue_limit, "Execs and calls that may wait; without it 1024")

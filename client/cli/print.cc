@@ -63,6 +63,10 @@ std::string StateName(const v1::Channel& channel) {
   return absl::AsciiStrToLower(v1::Channel::State_Name(channel.state()));
 }
 
+std::string StateName(const v1::Constant& constant) {
+  return absl::AsciiStrToLower(v1::Constant::State_Name(constant.state()));
+}
+
 }  // namespace
 
 std::string MessageToJson(const google::protobuf::Message& message) { return ToJson(message, /*spread=*/false); }
@@ -71,6 +75,7 @@ std::string JsonDocument(const google::protobuf::Message& message) { return ToJs
 
 std::string JsonDocument(std::span<const v1::Interpreter> interpreters) { return JsonArray(interpreters); }
 std::string JsonDocument(std::span<const v1::Channel> channels) { return JsonArray(channels); }
+std::string JsonDocument(std::span<const v1::Constant> constants) { return JsonArray(constants); }
 
 std::string Table(const std::vector<std::vector<std::string>>& rows) {
   std::vector<size_t> widths;
@@ -120,6 +125,7 @@ std::string InterpreterFields(const v1::Interpreter& interpreter, absl::Time now
   if (config.path_size() > 0) fields.push_back({"Path", absl::StrJoin(config.path(), ":")});
   if (!config.venv().empty()) fields.push_back({"Venv", config.venv()});
   if (config.site()) fields.push_back({"Site", "yes"});
+  if (config.may_publish()) fields.push_back({"Publishes", "yes"});
   if (!config.cwd().empty()) fields.push_back({"Directory", config.cwd()});
   return Fields(fields);
 }
@@ -166,6 +172,33 @@ std::string ChannelFields(const v1::Channel& channel) {
   return Fields(fields);
 }
 
+std::string ConstantTable(std::span<const v1::Constant> constants) {
+  std::vector<std::vector<std::string>> rows = {
+      {"NAME", "STATE", "VERSION", "OBJECTS", "BYTES", "INTERPRETERS", "RETIRED"}};
+  for (const v1::Constant& constant : constants) {
+    rows.push_back({std::string(ConstantId(constant.name())), StateName(constant), absl::StrCat(constant.version()),
+                    absl::StrCat(constant.object_count()), ShortBytes(constant.size_bytes()),
+                    absl::StrCat(constant.interpreter_count()), ShortBytes(constant.retired_bytes())});
+  }
+  return Table(rows);
+}
+
+std::string ConstantFields(const v1::Constant& constant, absl::Time now) {
+  return Fields({
+      {"Name", std::string(ConstantId(constant.name()))},
+      {"State", StateName(constant)},
+      {"Version", absl::StrCat(constant.version())},
+      {"Put", TimeAndAge(constant.update_time(), now)},
+      {"Type", constant.type()},
+      {"Digest", constant.digest()},
+      {"Objects", absl::StrCat(constant.object_count())},
+      {"Memory", ShortBytes(constant.size_bytes())},
+      {"Interpreters", absl::StrCat(constant.interpreter_count(), " have seen it")},
+      {"Retired", absl::StrCat(constant.retired_count(), " versions, ", ShortBytes(constant.retired_bytes()))},
+      {"Persistent", constant.persistent() ? "yes" : "no"},
+  });
+}
+
 std::string InfoFields(const v1::Info& info, absl::Time now) {
   return Fields({
       {"Version", info.version()},
@@ -177,12 +210,15 @@ std::string InfoFields(const v1::Info& info, absl::Time now) {
       {"Interpreters", absl::StrCat(info.interpreter_count(), " of ", info.limits().max_interpreters())},
       {"Stuck", absl::StrCat(info.stuck_count())},
       {"Channels", absl::StrCat(info.channel_count(), ", with ", info.channel_value_count(), " values")},
+      {"Constants", absl::StrCat(info.constant_count(), ", with ", ShortBytes(info.constant_bytes()), "; ",
+                                 ShortBytes(info.retired_constant_bytes()), " retired")},
       {"Pending", absl::StrCat(info.pending_count())},
       {"Completed", absl::StrCat(info.completed_count())},
       {"Memory", ShortBytes(info.rss_bytes())},
       {"Open files", absl::StrCat(info.open_fds())},
       {"Threads", absl::StrCat(info.threads())},
       {"Largest message", ShortBytes(info.limits().max_message_bytes())},
+      {"Largest constant", ShortBytes(info.limits().max_constant_bytes())},
       {"Largest source", ShortBytes(info.limits().max_source_bytes())},
       {"Deepest value", absl::StrCat(info.limits().max_value_depth())},
   });

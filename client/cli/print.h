@@ -13,6 +13,7 @@
 #include "google/protobuf/message.h"
 #include "interpd/v1/admin.pb.h"
 #include "interpd/v1/channels.pb.h"
+#include "interpd/v1/constants.pb.h"
 #include "interpd/v1/interpreters.pb.h"
 
 namespace interpd::client {
@@ -24,6 +25,7 @@ std::string MessageToJson(const google::protobuf::Message& message);
 std::string JsonDocument(const google::protobuf::Message& message);
 std::string JsonDocument(std::span<const v1::Interpreter> interpreters);
 std::string JsonDocument(std::span<const v1::Channel> channels);
+std::string JsonDocument(std::span<const v1::Constant> constants);
 
 // Columns aligned by spaces; the first row holds the headings.
 std::string Table(const std::vector<std::vector<std::string>>& rows);
@@ -39,6 +41,10 @@ std::string InterpreterFields(const v1::Interpreter& interpreter, absl::Time now
 std::string ChannelTable(std::span<const v1::Channel> channels);
 std::string ChannelStatsTable(std::span<const v1::Channel> channels);
 std::string ChannelFields(const v1::Channel& channel);
+
+// NAME STATE VERSION OBJECTS BYTES INTERPRETERS RETIRED, one line a constant.
+std::string ConstantTable(std::span<const v1::Constant> constants);
+std::string ConstantFields(const v1::Constant& constant, absl::Time now);
 
 std::string InfoFields(const v1::Info& info, absl::Time now);
 

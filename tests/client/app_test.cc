@@ -114,6 +114,10 @@ TEST_F(AppTest, BadCommandLinesAreUsageErrors) {
                                             {"channel", "create", "--capacity", "x"},
                                             {"channel", "create", "--broadcast", "--capacity", "4"},
                                             {"channel", "recv", "jobs", "-n", "1", "-f"},
+                                            {"constant"},
+                                            {"constant", "put", "prices"},
+                                            {"constant", "put", "prices", "f", "--as", "csv"},
+                                            {"constant", "delete"},
                                             {"list", "--no-such-option"}}) {
     Interrupts interrupts;
     Session session(interrupts);

@@ -52,11 +52,12 @@ std::vector<std::string> OptionNames(const CLI::App& app) {
 class CompletionTest : public testing::Test {
  protected:
   // What bash offers for a command line whose last word is being typed. Interpreters are called alpha and beta, a
-  // channel is called jobs.
+  // channel is called jobs, a constant prices.
   std::vector<std::string> Complete(const std::vector<std::string>& words) {
     const std::string path = testing::TempDir() + "/completion.bash";
     std::ofstream script(path);
-    script << "interpctl() { if [[ \" $* \" == *' channel '* ]]; then echo jobs; else printf 'alpha\\nbeta\\n'; fi; }\n"
+    script << "interpctl() { case \" $* \" in *' channel '*) echo jobs ;; *' constant '*) echo prices ;; "
+              "*) printf 'alpha\\nbeta\\n' ;; esac; }\n"
            << BashCompletion(*app_);
     script << "COMP_WORDS=(interpctl";
     for (const std::string& word : words) script << " '" << word << "'";
@@ -103,6 +104,14 @@ TEST_F(CompletionTest, BashOffersTheCommandsOfAGroupAndChannels) {
   EXPECT_THAT(Complete({"channel", "recv", "jobs", "--policy", "d"}),
               UnorderedElementsAre("drop-oldest", "disconnect"));
   EXPECT_THAT(Complete({"get", ""}), UnorderedElementsAre("alpha", "beta"));
+}
+
+TEST_F(CompletionTest, BashOffersConstantsAndTheirForms) {
+  EXPECT_THAT(Complete({"constant", ""}), UnorderedElementsAre("put", "get", "list", "delete"));
+  for (const char* command : {"put", "get", "delete"}) {
+    EXPECT_THAT(Complete({"constant", command, ""}), UnorderedElementsAre("prices")) << command;
+  }
+  EXPECT_THAT(Complete({"constant", "put", "prices", "--as", ""}), UnorderedElementsAre("json", "npy", "bytes"));
 }
 
 TEST_F(CompletionTest, BashOffersInterpretersWhereANameStands) {
