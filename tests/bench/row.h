@@ -37,6 +37,7 @@ struct Measurement {
 };
 
 std::vector<Measurement> ChannelMeasurements();
+std::vector<Measurement> ConstantMeasurements();
 std::vector<Measurement> HostMeasurements();
 std::vector<Measurement> RingMeasurements();
 std::vector<Measurement> RpcMeasurements();
