@@ -157,9 +157,17 @@ absl::StatusOr<std::vector<Row>> MeasureSharing(const Options& options) {
   absl::Cleanup remove = [&] { std::remove(file.c_str()); };
   if (!(std::ofstream(file) << subject->json)) return absl::UnavailableError(absl::StrCat("cannot write ", file));
 
+  // The peers first: they take so long that the daemon has given back by then what the put has left.
+  const std::string count = options.quick ? "2" : absl::StrCat(kReceivers);
+  std::vector<std::pair<std::string, double>> peers;
+  for (const auto& [sides, peer] :
+       {std::pair("interpreters", "concurrent.interpreters"), std::pair("processes", "multiprocessing, pickled")}) {
+    absl::StatusOr<nlohmann::json> theirs = RunPythonPeer("constants.py", {"share", sides, file, count});
+    if (!theirs.ok()) return theirs.status();
+    peers.emplace_back(peer, Median((*theirs)["microseconds"].get<std::vector<double>>()));
+  }
+
   std::vector<double> ours;
-  Pairs interpreters, processes;
-  double kilobytes = 0;
   for (int i = 0; i < kReceivers; ++i) {
     if (absl::Status s = subject->Create(absl::StrCat("i", i)); !s.ok()) return s;
     if (absl::Status s = subject->Call(absl::StrCat("i", i), "time:monotonic").status(); !s.ok()) return s;
@@ -171,21 +179,16 @@ absl::StatusOr<std::vector<Row>> MeasureSharing(const Options& options) {
     if (!microseconds.ok()) return microseconds.status();
     ours.push_back(*microseconds);
     if (absl::StatusOr<double> touched = subject->Call(name, "touch"); !touched.ok()) return touched.status();
-    // From the second on: the first has brought the daemon's own share of the memory in.
+    // From the second on: the first has brought the constant's own pages in.
     if (i == 0) before = ReadProcessUse(subject->daemon->pid());
   }
   absl::StatusOr<ProcessUse> after = ReadProcessUse(subject->daemon->pid());
   if (!before.ok()) return before.status();
   if (!after.ok()) return after.status();
-  kilobytes = static_cast<double>(after->rss_bytes - before->rss_bytes) / kKilobyte / (kReceivers - 1);
+  const double kilobytes = static_cast<double>(after->rss_bytes - before->rss_bytes) / kKilobyte / (kReceivers - 1);
 
-  const std::string count = options.quick ? "2" : absl::StrCat(kReceivers);
   std::vector<Row> rows;
-  for (const auto& [sides, peer] :
-       {std::pair("interpreters", "concurrent.interpreters"), std::pair("processes", "multiprocessing, pickled")}) {
-    absl::StatusOr<nlohmann::json> theirs = RunPythonPeer("constants.py", {"share", sides, file, count});
-    if (!theirs.ok()) return theirs.status();
-    const double reference = Median((*theirs)["microseconds"].get<std::vector<double>>());
+  for (const auto& [peer, reference] : peers) {
     const double times = reference / Median(ours);
     rows.push_back({absl::StrCat("constant seen by one of 8, ", Entries(*subject)), Median(ours), "us", peer, reference,
                     times, ">= 100", times >= 100});
