@@ -99,9 +99,10 @@ PyObject* ConstantLayout::Int(int64_t value) {
   if (value >= -5 && value <= 256) return Everybodys(PyLong_FromLongLong(value));
   digit digits[3];
   size_t count = 0;
-  for (uint64_t rest = value < 0 ? -static_cast<uint64_t>(value) : static_cast<uint64_t>(value); rest != 0;
-       rest >>= PyLong_SHIFT) {
+  uint64_t rest = value < 0 ? -static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
+  while (rest != 0) {
     digits[count++] = static_cast<digit>(rest & PyLong_MASK);
+    rest >>= PyLong_SHIFT;
   }
   auto* object = New<PyLongObject>(&PyLong_Type, offsetof(PyLongObject, long_value.ob_digit) + count * sizeof(digit),
                                    /*is_container=*/false);

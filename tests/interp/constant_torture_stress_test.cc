@@ -51,6 +51,7 @@ void Torture(std::string_view constant) {
   const std::string operations = Operations();
   std::mt19937 chance(7);
   std::vector<Running> running;
+  running.reserve(kInterpreters);
   for (int i = 0; i < kInterpreters; ++i) running.push_back(Begin(operations, constant, i));
   for (int i = 0; i < kInterpreters * kGenerations; ++i) {
     // Whichever comes, its interpreter goes, and another takes its place.

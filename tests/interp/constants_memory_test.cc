@@ -63,8 +63,8 @@ int64_t Live() {
   EXPECT_GE(bytes, 200 * kMb);
   EXPECT_LT(ResidentBytes(), before + bytes + 20 * kMb) << "one copy, and nothing else";
 
-  std::vector<std::unique_ptr<PythonInterpreter>> interpreters;
-  for (int i = 0; i < 8; ++i) interpreters.push_back(std::make_unique<PythonInterpreter>());
+  std::vector<std::unique_ptr<PythonInterpreter>> interpreters(8);
+  for (auto& python : interpreters) python = std::make_unique<PythonInterpreter>();
   const int64_t unseen = ResidentBytes();
   for (auto& python : interpreters) python->Run(kUse);
   EXPECT_EQ(pool.Get("large")->seen_by, 8);
