@@ -126,6 +126,9 @@ class Channel : public Shared {
 
   // kDone, kEmpty, kClosed. Never blocks.
   virtual Outcome TryRecv(Value* value) = 0;
+  // As TryRecv, but tries again for a moment (5 us at most) where that has paid lately: for who must prepare for a
+  // wait, and is spared that when the value is on its way.
+  virtual Outcome PollRecv(Value* value) { return TryRecv(value); }
   // Waits while nothing is there: kDone, kClosed, kTimeout, kInterrupted.
   virtual Outcome Recv(Value* value, const Wait& wait) = 0;
   // Waits for one value, then takes what is there, at most `max` in all, and appends it to *values. kDone: one or more,

@@ -35,24 +35,21 @@
 //  1. waiters counts those who announced themselves and are not uncounted. Each is uncounted once: by whoever woke it,
 //     after that (the kernel tells how many it woke), or by itself when nobody has woken it: released before it slept,
 //     cancelled, timed out, interrupted. So it is never less than the number of those asleep.
-//  2. The epoch only grows, by one for each notification that saw a waiter. (2^32 of them between a waiter's look at
-//  the
-//     epoch and its sleep would be missed.)
+//  2. The epoch only grows, by one for each notification that saw a waiter, and each interrupt of one. (2^32 of them
+//     between a waiter's look at the epoch and its sleep would be missed.)
 //
 // Without waiters a notification costs a fence and a load; and since those woken are uncounted by who woke them, it
 // costs no more while they are on their way. Thread safety: all methods, any thread. It must outlive all calls.
 #ifndef INTERPD_CHANNELS_EVENT_COUNT_H_
 #define INTERPD_CHANNELS_EVENT_COUNT_H_
 
-#include <array>
 #include <atomic>
 #include <climits>
-#include <cstddef>
 #include <cstdint>
 
-#include "absl/types/span.h"
 #include "channels/atom.h"
 #include "channels/deadline.h"
+#include "channels/event_word.h"
 #include "channels/futex.h"
 #include "channels/interrupt.h"
 
@@ -92,41 +89,9 @@ class BasicEventCount {
   // Sleeps until released, the deadline, or the interrupt's Raise after `ticket` was read.
   WaitResult Wait(uint32_t key, const Deadline& deadline = Deadline::Infinite(), Interrupt* interrupt = nullptr,
                   uint32_t ticket = 0) {
-    std::array<FutexCondition<Atom>, 2> conditions;
-    size_t count = 0;
-    bool interrupted = false;
-    if (interrupt != nullptr) {
-      conditions[count++] = {&interrupt->word_, ticket};
-      interrupted = interrupt->Announce() != ticket;
-    }
-    conditions[count++] = {&word_, key};  // the last: whether that was woken, the futex tells exactly
-    WaitResult result;
-    while (true) {
-      // acquire: what was written before the notification is visible.
-      if (UpperHalf(word_.load(std::memory_order_acquire)) != key) {
-        Uncount(1);
-        result = WaitResult::kNotified;
-        break;
-      }
-      if (interrupted || (interrupt != nullptr && interrupt->ticket() != ticket)) {
-        Uncount(1);
-        result = WaitResult::kInterrupted;
-        break;
-      }
-      const FutexResult slept = Futex<Atom>::Wait(absl::MakeConstSpan(conditions.data(), count), deadline);
-      if (slept == FutexResult::kWoken) {
-        // acquire: as above; a sleeper that is woken sees the epoch that was made before.
-        (void)word_.load(std::memory_order_acquire);
-        result = WaitResult::kNotified;
-        break;
-      }
-      if (slept == FutexResult::kTimeout) {
-        Uncount(1);
-        result = WaitResult::kTimeout;
-        break;
-      }
-    }
-    if (interrupt != nullptr) interrupt->Retire();
+    auto* place = interrupt == nullptr ? nullptr : interrupt->Enter(&word_);
+    const WaitResult result = Sleep(key, deadline, interrupt, ticket);
+    if (place != nullptr) interrupt->Leave(place, &word_);
     return result;
   }
 
@@ -140,12 +105,32 @@ class BasicEventCount {
   bool HasWaiters() const { return LowerHalf(word_.load(std::memory_order_relaxed)) != 0; }
 
  private:
+  WaitResult Sleep(uint32_t key, const Deadline& deadline, const Interrupt* interrupt, uint32_t ticket) {
+    while (true) {
+      // acquire: what was written before the notification is visible.
+      if (UpperHalf(word_.load(std::memory_order_acquire)) != key) {
+        Uncount(1);
+        return WaitResult::kNotified;
+      }
+      if (interrupt != nullptr && interrupt->ticket() != ticket) {
+        Uncount(1);
+        return WaitResult::kInterrupted;
+      }
+      const FutexResult slept = Futex<Atom>::Wait(word_, key, deadline);
+      if (slept == FutexResult::kWoken) {
+        // acquire: as above; a sleeper that is woken sees the epoch that was made before.
+        (void)word_.load(std::memory_order_acquire);
+        return WaitResult::kNotified;
+      }
+      if (slept == FutexResult::kTimeout) {
+        Uncount(1);
+        return WaitResult::kTimeout;
+      }
+    }
+  }
+
   void Notify(Published published, int sleepers) {
-    if (LowerHalf(Look(published)) == 0) return;
-    // release: pairs with the acquire in Wait.
-    word_.fetch_add(kOneUpper, std::memory_order_release);
-    const int woken = Futex<Atom>::Wake(&word_, sleepers);
-    if (woken > 0) Uncount(static_cast<uint64_t>(woken));
+    if (LowerHalf(Look(published)) != 0) ReleaseWaiters<Atom>(word_, sleepers);
   }
 
   // The poster's half of the Dekker pair: its change comes before, the look at the waiters after.
@@ -156,8 +141,7 @@ class BasicEventCount {
     return word_.load(std::memory_order_relaxed);  // relaxed: ordered by the fence
   }
 
-  // relaxed: who still counts these waiters only makes a needless system call.
-  void Uncount(uint64_t waiters) { word_.fetch_sub(waiters, std::memory_order_relaxed); }
+  void Uncount(uint64_t waiters) { UncountWaiters<Atom>(word_, waiters); }
 
   Atom<uint64_t> word_{0};
 };

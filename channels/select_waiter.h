@@ -48,6 +48,15 @@ bool SpinIfReal(AdaptiveSpin& spin, Ready ready) {
   }
 }
 
+template <template <typename> class Atom, typename Ready>
+bool SpinBrieflyIfReal(AdaptiveSpin& spin, Ready ready) {
+  if constexpr (std::is_same_v<Atom<int>, std::atomic<int>>) {
+    return spin.SpinBriefly(ready);
+  } else {
+    return false;
+  }
+}
+
 class SelectWaiter {
  public:
   // Makes the owner look again.
@@ -80,11 +89,11 @@ class BasicSelectWaiter final : public SelectWaiter {
       // acquire: what was done before the signal is visible.
       return word_.load(std::memory_order_acquire) != Word(version_, kWaiting);
     };
-    if (SpinIfReal<Atom>(spin_, disturbed) || disturbed()) return WaitResult::kNotified;
+    if ((!spin_.WaitsForSleeper() && SpinIfReal<Atom>(spin_, disturbed)) || disturbed()) return WaitResult::kNotified;
     const auto start = AdaptiveSpin::Clock::now();
     const WaitResult result = event_.Wait(key_, wait.deadline, InterruptOf<Atom>(wait), wait.ticket);
     announced_ = false;
-    if (result == WaitResult::kNotified) spin_.Slept(AdaptiveSpin::Clock::now() - start);
+    if (result == WaitResult::kNotified) spin_.Slept(start);
     return result;
   }
 

@@ -116,7 +116,7 @@ void Value::Drop() {
     u_.shared_->Unref();
   } else if (Release(u_.block_)) {
     if (u_.block_->refers) ReleaseNodes(u_.block_->nodes(), u_.block_->nodes() + u_.block_->size);
-    std::free(u_.block_);
+    FreeBlock(u_.block_);
   }
 }
 

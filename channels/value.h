@@ -179,9 +179,9 @@ class Value {
   Value Share() const;
 
   // For receivers that build an object in place. A Value that is nothing but a run of bytes (HasBytes) lies in a
-  // block from malloc with room in front of the bytes, for the object's header, and a NUL character behind them. If
-  // nobody shares it, gives that block away: it is the caller's to free, its bytes begin at TextOffset(kind), and this
-  // Value is None. Else null, and nothing has changed.
+  // block of block_memory.h with room in front of the bytes, for the object's header, and a NUL character behind them.
+  // If nobody shares it, gives that block away: the caller gives it to FreeBlock in the end, its bytes begin at
+  // TextOffset(kind), and this Value is None. Else null, and nothing has changed.
   char* ReleaseText();
   static constexpr size_t TextOffset(Kind kind) { return kind == Kind::kBytes ? 32 : IsUcs(kind) ? 56 : 40; }
 

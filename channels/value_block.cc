@@ -19,7 +19,7 @@ bool IsAscii(std::string_view text) {
 }
 
 Block* NewBlock(size_t bytes_after_header) {
-  void* memory = std::malloc(sizeof(Block) + bytes_after_header);
+  void* memory = AllocateBlock(sizeof(Block) + bytes_after_header);
   CHECK(memory != nullptr) << "out of memory";
   auto* block = new (memory) Block;
   // relaxed: nobody else knows it.

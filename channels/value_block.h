@@ -12,6 +12,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "channels/block_memory.h"
 #include "channels/value.h"
 
 namespace interpd::channels {
@@ -75,7 +76,7 @@ inline bool Release(Block* block) {
 }
 
 inline void ReleaseText(Block* block) {
-  if (block != nullptr && Release(block)) std::free(block);
+  if (block != nullptr && Release(block)) FreeBlock(block);
 }
 
 inline bool IsApart(const char* node) { return static_cast<uint8_t>(*node) & kApart; }

@@ -43,6 +43,15 @@ class WaitSide {
     listeners_.PassOn();
   }
 
+  // Calls attempt(), and again for a moment while it answers `blocked`, if that has paid lately.
+  template <typename Attempt, typename MayTry>
+  Outcome Poll(Outcome blocked, Attempt attempt, MayTry may_try) {
+    Outcome outcome = attempt();
+    if (outcome != blocked) return outcome;
+    SpinBrieflyIfReal<Atom>(spin_, [&] { return may_try() && (outcome = attempt()) != blocked; });
+    return outcome;
+  }
+
   // Calls attempt() until it answers something else than `blocked`, sleeping in between. may_try() tells whether
   // another's attempt could succeed.
   template <typename Attempt, typename MayTry>
@@ -50,7 +59,10 @@ class WaitSide {
     Outcome outcome = attempt();
     if (outcome != blocked) return outcome;
     if (wait.deadline.Passed()) return Outcome::kTimeout;
-    if (SpinIfReal<Atom>(spin_, [&] { return (outcome = attempt()) != blocked; })) return outcome;
+    // What only looks leaves the other side's cache lines where they are.
+    if (!spin_.WaitsForSleeper() &&
+        SpinIfReal<Atom>(spin_, [&] { return may_try() && (outcome = attempt()) != blocked; }))
+      return outcome;
     while (true) {
       const uint32_t key = event_.PrepareWait();
       outcome = attempt();
@@ -62,7 +74,7 @@ class WaitSide {
       const WaitResult result = event_.Wait(key, wait.deadline, InterruptOf<Atom>(wait), wait.ticket);
       outcome = attempt();
       if (outcome != blocked) {
-        if (result == WaitResult::kNotified) spin_.Slept(AdaptiveSpin::Clock::now() - start);
+        if (result == WaitResult::kNotified) spin_.Slept(start);
         if (may_try()) PassOn();
         return outcome;
       }

@@ -34,6 +34,11 @@ class WaitingChannel : public Channel {
         .Block(Outcome::kEmpty, wait, [&] { return TryRecv(value); }, [&] { return MayTry(Direction::kRecv); });
   }
 
+  Outcome PollRecv(Value* value) override {
+    return SideOf(Direction::kRecv)
+        .Poll(Outcome::kEmpty, [&] { return TryRecv(value); }, [&] { return MayTry(Direction::kRecv); });
+  }
+
   Outcome SendMany(absl::Span<Value> values, size_t* sent, const Wait& wait) override {
     *sent = 0;
     while (*sent < values.size()) {

@@ -1,8 +1,9 @@
 #include "interp/adopted_text.h"
 
 #include <cstddef>
-#include <cstdlib>
 #include <cstring>
+
+#include "interp/raw_memory.h"
 
 namespace interpd::interp {
 namespace {
@@ -13,9 +14,6 @@ using channels::Value;
 static_assert(Value::TextOffset(Kind::kBytes) == offsetof(PyBytesObject, ob_sval));
 static_assert(Value::TextOffset(Kind::kAsciiStr) == sizeof(PyASCIIObject));
 static_assert(Value::TextOffset(Kind::kUcs1Str) == sizeof(PyCompactUnicodeObject));
-
-// More than CPython's small-object pools take: such a block is malloc's.
-constexpr size_t kBeyondPools = 513;
 
 PyObject* BytesHeader(char* block, size_t size) {
   auto* object = reinterpret_cast<PyBytesObject*>(block);
@@ -46,25 +44,8 @@ PyObject* StrHeader(Kind kind, char* block, size_t size) {
 
 }  // namespace
 
-bool CountForeignBlock(int difference) {
-  // There is no function for it; but what the object allocator does not have in its pools it passes on to malloc and
-  // counts, so one call of its own and one of malloc's change the count alone.
-  if (difference > 0) {
-    void* block = PyObject_Malloc(kBeyondPools);
-    PyMem_RawFree(block);
-    return block != nullptr;
-  }
-  void* block = PyMem_RawMalloc(kBeyondPools);
-  PyObject_Free(block);
-  return block != nullptr;
-}
-
 PyRef AdoptText(Kind kind, char* block, size_t size) {
-  if (!CountForeignBlock(+1)) {
-    std::free(block);
-    PyErr_NoMemory();
-    return {};
-  }
+  AdoptBlock(block);
   return PyRef::Steal(kind == Kind::kBytes ? BytesHeader(block, size) : StrHeader(kind, block, size));
 }
 

@@ -4,8 +4,7 @@
 //
 // A `bytes` or `str` object is a header and its characters in one piece of memory. Values leave room for the header
 // (Value::TextOffset), so a receiver that owns the block alone writes one there and has its object. CPython frees it
-// like any object too large for its own pools: with free(). Its allocator counts such blocks for each interpreter and
-// must find the count at 0 when the interpreter ends, so an adopted one is counted as if it had been allocated.
+// like any object that is not in its own pools, as raw memory; raw_memory.h tells how it is counted.
 #ifndef INTERPD_INTERP_ADOPTED_TEXT_H_
 #define INTERPD_INTERP_ADOPTED_TEXT_H_
 
@@ -23,13 +22,8 @@ constexpr bool IsAdoptable(channels::Kind kind) {
 }
 
 // The object for `block`, which Value::ReleaseText or ValueConsumer::ReleaseText gave for a text of `size` bytes; takes
-// the block over, whatever comes of it. Requires IsAdoptable(kind) and an attached thread. Null with MemoryError set
-// when there is not enough memory.
+// the block over. Requires IsAdoptable(kind) and an attached thread.
 PyRef AdoptText(channels::Kind kind, char* block, size_t size);
-
-// Counts memory that the interpreter's allocator has handed out and that will not be freed through it (-1), or that
-// will be and was not handed out by it (+1). Requires an attached thread.
-bool CountForeignBlock(int difference);
 
 }  // namespace interpd::interp
 

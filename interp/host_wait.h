@@ -12,6 +12,13 @@
 
 namespace interpd::interp {
 
+// Whether the interpreter has no other thread state than the current one, which therefore nobody waits for. An answer
+// that is older than the thread which makes another state false. Requires: attached.
+inline bool IsOnlyThread() {
+  PyThreadState* current = PyThreadState_GetUnchecked();
+  return PyInterpreterState_ThreadHead(current->interp) == current && PyThreadState_Next(current) == nullptr;
+}
+
 // Runs `operation(wait)` detached, again while interrupts come that raise nothing. Returns its outcome; kInterrupted
 // with a Python exception set.
 template <typename Operation>

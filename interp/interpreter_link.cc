@@ -5,9 +5,9 @@
 
 #include <utility>
 
-#include "interp/adopted_text.h"
 #include "interp/py_ref.h"
 #include "interp/python_runtime.h"
+#include "interp/raw_memory.h"
 
 namespace interpd::interp {
 namespace {
@@ -55,7 +55,7 @@ void InterpreterLink::BeginEnd() {
   while (!RunErrands()) PyErr_Clear();
   ending_ = true;
   // What is pinned stays behind; its memory is the process's from now on.
-  for (int i = 0; i < pinned_; ++i) CountForeignBlock(-1);
+  for (int i = 0; i < pinned_; ++i) UncountBlock();
 }
 
 void InterpreterLink::Ended() {

@@ -155,7 +155,7 @@ void InterpreterWorker::Serve() {
       } else {
         const auto asleep_since = channels::AdaptiveSpin::Clock::now();
         queue_.event().Wait(key);
-        spin.Slept(channels::AdaptiveSpin::Clock::now() - asleep_since);
+        spin.Slept(asleep_since);
       }
       continue;
     }

@@ -18,6 +18,7 @@
 #include "interp/hosted_source.h"
 #include "interp/py_ref.h"
 #include "interp/python_api.h"
+#include "interp/raw_memory.h"
 #include "interp/stream_peek.h"
 
 namespace interpd::interp {
@@ -80,6 +81,8 @@ absl::Status PythonRuntime::Start() {
   pre.utf8_mode = 1;
   PyStatus status = Py_PreInitialize(&pre);
   if (PyStatus_Exception(status)) return Error(status);
+
+  InstallRawMemory();
 
   // A weak reference to a frozenset is written into it, and into a constant nothing can be. So no frozenset takes one,
   // like tuples; a type that is derived from it does, as from tuple.

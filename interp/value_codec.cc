@@ -371,6 +371,9 @@ bool EncodeSimple(PyObject* object, Value* value) {
 absl::StatusOr<Value> Encode(PyObject* object, const EncodeLimits& limits) { return Encoder(limits).Run(object); }
 
 PyRef Decode(Value&& value) {
+  // Most messages are these.
+  if (value.kind() == Kind::kInt) return PyRef::Steal(PyLong_FromLongLong(value.int_value()));
+  if (value.kind() == Kind::kNone) return PyRef::Borrow(Py_None);
   ValueConsumer reader(std::move(value));
   return DecodeNode(reader);
 }

@@ -6,13 +6,14 @@
 // that does not wake, makes no new epoch, or makes it after the wake; NotifyAll that wakes one; a waiter that is
 // uncounted before it is woken, or twice; one that is not uncounted by who woke it, by its time-out or by its release
 // ("each waiter was uncounted"); Wait's load or the notification's addition relaxed ("a read races with a write"); an
-// interrupt whose waiter is not announced, that wakes nobody, or whose word is not slept on; Raise's addition relaxed
-// ("the reason is visible"); a waiter that leaves without a try and does not pass on
-// (WithoutTheBatonRuleSomebodySleepsForEver keeps that one).
+// interrupt that looks at no place, marks without releasing, or does not wake who waits for the mark's end; a waiter
+// that looks at the ticket before it takes its place; Raise's addition relaxed ("the reason is visible"); a waiter that
+// leaves without a try and does not pass on (WithoutTheBatonRuleSomebodySleepsForEver keeps that one).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -209,6 +210,26 @@ TEST(EventCountModelTest, AnInterruptAlwaysEndsAWait) {
                   interrupt.Raise();
                 }});
     ModelCheck(got <= 0, "nothing was there to receive");
+  });
+  EXPECT_EQ(explored.failure, "");
+  RecordProperty("runs", absl::StrCat(explored.runs));
+}
+
+// Two at once, so that one finds the other's mark; and the event goes as soon as its wait has ended, which
+// AddressSanitizer watches.
+TEST(EventCountModelTest, InterruptsAtOnceEndAWaitAndDoNotOutstayIt) {
+  const Explored explored = Explore({.deviations = testing::Deviations(3)}, [] {
+    auto event = std::make_unique<Event>();
+    Interrupt interrupt;
+    const uint32_t ticket = interrupt.ticket();
+    RunThreads({[&] {
+                  while (event->Wait(event->PrepareWait(), Deadline::Infinite(), &interrupt, ticket) !=
+                         WaitResult::kInterrupted) {
+                  }
+                  event = nullptr;
+                },
+                [&] { interrupt.Raise(); }, [&] { interrupt.Raise(); }});
+    ModelCheck(testing::Failed() || event == nullptr, "the wait ended");
   });
   EXPECT_EQ(explored.failure, "");
   RecordProperty("runs", absl::StrCat(explored.runs));

@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
+#include <array>
 #include <atomic>
+#include <chrono>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -85,15 +88,36 @@ TEST(EventCountTest, AnInterruptEndsAWait) {
   Interrupt interrupt;
   const uint32_t ticket = interrupt.ticket();
   const uint32_t key = event.PrepareWait();
-  std::thread sleeper(
-      [&] { EXPECT_EQ(event.Wait(key, Deadline::Infinite(), &interrupt, ticket), WaitResult::kInterrupted); });
+  std::thread sleeper([&] {
+    event.Wait(key, Deadline::Infinite(), &interrupt, ticket);
+    EXPECT_EQ(event.Wait(event.PrepareWait(), Deadline::Infinite(), &interrupt, ticket), WaitResult::kInterrupted);
+  });
   WaitUntilAsleep(1);
   interrupt.Raise();
   sleeper.join();
   EXPECT_FALSE(event.HasWaiters());
 }
 
-// Who is woken by both is uncounted by one alone: the kernel tells which words' wakers have counted a sleeper.
+// More than an interrupt has places for at first.
+TEST(EventCountTest, AnInterruptEndsManyWaits) {
+  constexpr int kSleepers = 20;
+  std::array<EventCount, kSleepers> events;
+  Interrupt interrupt;
+  for (int round = 0; round < 3; ++round) {
+    const uint32_t ticket = interrupt.ticket();
+    std::vector<std::thread> sleepers;
+    for (EventCount& event : events) {
+      sleepers.emplace_back(
+          [&, key = event.PrepareWait()] { event.Wait(key, Deadline::Infinite(), &interrupt, ticket); });
+    }
+    WaitUntilAsleep(kSleepers);
+    interrupt.Raise();
+    for (std::thread& sleeper : sleepers) sleeper.join();
+    for (EventCount& event : events) EXPECT_FALSE(event.HasWaiters());
+  }
+}
+
+// Who is released by both is uncounted once.
 TEST(EventCountTest, AnInterruptAndANotificationAtOnce) {
   EventCount event;
   Interrupt interrupt;
@@ -202,11 +226,11 @@ TEST(AdaptiveSpinTest, TakesItUpAgainAfterShortSleeps) {
     });
     return count;
   };
-  spin.Slept(std::chrono::microseconds(20));
-  spin.Slept(std::chrono::seconds(1));
-  spin.Slept(std::chrono::microseconds(20));
+  spin.Slept({}, AdaptiveSpin::Clock::time_point(std::chrono::microseconds(20)));
+  spin.Slept({}, AdaptiveSpin::Clock::time_point(std::chrono::seconds(1)));
+  spin.Slept({}, AdaptiveSpin::Clock::time_point(std::chrono::microseconds(20)));
   EXPECT_EQ(looks(), 1);
-  spin.Slept(std::chrono::microseconds(20));
+  spin.Slept({}, AdaptiveSpin::Clock::time_point(std::chrono::microseconds(20)));
   EXPECT_GT(looks(), 1);
 }
 
@@ -219,7 +243,9 @@ TEST(AdaptiveSpinTest, NeverLetsAllCoresPoll) {
   for (int i = 0; i < CPU_COUNT(&cores) - 1; ++i) {
     pollers.emplace_back([&] {
       AdaptiveSpin spin;
+      bool first = true;
       spin.Spin([&] {
+        if (std::exchange(first, false)) return false;  // that look is everybody's
         polling.fetch_add(1);
         while (!enough.load()) std::this_thread::yield();
         return true;
@@ -247,11 +273,42 @@ TEST(AdaptiveSpinTest, WaitersLearnTogether) {
       for (int k = 0; k < 100; ++k) {
         int looks = 0;
         spin.Spin([&] { return ++looks > i; });
-        spin.Slept(std::chrono::microseconds(k));
+        spin.Slept({}, AdaptiveSpin::Clock::time_point(std::chrono::microseconds(k)));
       }
     });
   }
   for (std::thread& waiter : waiters) waiter.join();
+}
+
+// Two threads that pass something to and fro at once: polling without a look at the clock.
+TEST(AdaptiveSpinTest, PollsBrieflyOnceThatWasEnough) {
+  AdaptiveSpin spin;
+  const auto looks = [&] {
+    int count = 0;
+    EXPECT_FALSE(spin.SpinBriefly([&] {
+      ++count;
+      return false;
+    }));
+    return count;
+  };
+  EXPECT_EQ(looks(), 1);
+  int rounds = 0;
+  EXPECT_TRUE(spin.Spin([&] { return ++rounds == 3; }));
+  EXPECT_GT(looks(), 1);
+  EXPECT_EQ(looks(), 1) << "it was not enough";
+}
+
+TEST(AdaptiveSpinTest, DoesNotPollForOneThatItHasJustWokenAfterAPause) {
+  AdaptiveSpin spin;
+  spin.WaitsForSleeper();  // forgets whom this thread has woken in other tests
+  EXPECT_FALSE(spin.WaitsForSleeper());
+  AdaptiveSpin::Woke();
+  EXPECT_TRUE(spin.WaitsForSleeper());
+  EXPECT_FALSE(spin.WaitsForSleeper()) << "that was said once";
+  const auto now = AdaptiveSpin::Clock::now();
+  spin.Slept(now, now + std::chrono::hours(1));  // a wait has just ended: no pause
+  AdaptiveSpin::Woke();
+  EXPECT_FALSE(spin.WaitsForSleeper());
 }
 
 TEST(AdaptiveSpinTest, SeesWhatIsReady) {

@@ -2,11 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <limits>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "channels/block_memory.h"
 
 namespace interpd::channels {
 namespace {
@@ -235,7 +236,7 @@ TEST(ValueTest, TheOnlyOwnerTakesTextsOut) {
   ASSERT_NE(memory, nullptr);
   EXPECT_EQ(bytes.kind(), Kind::kNone);
   EXPECT_STREQ(memory + Value::TextOffset(Kind::kBytes), "some bytes");
-  std::free(memory);
+  FreeBlock(memory);
   EXPECT_EQ(Value::Int(1).ReleaseText(), nullptr);
 
   const std::string text(100'000, 'x');
@@ -247,7 +248,7 @@ TEST(ValueTest, TheOnlyOwnerTakesTextsOut) {
     char* taken = consumer.ReleaseText(consumer.Next());
     ASSERT_NE(taken, nullptr);
     EXPECT_EQ(taken + Value::TextOffset(Kind::kBytes), text);
-    std::free(taken);
+    FreeBlock(taken);
     EXPECT_EQ(consumer.Next().bytes, text);  // not taken: the Value frees it
     EXPECT_EQ(consumer.Next().int_value, 5);
     EXPECT_TRUE(consumer.done());

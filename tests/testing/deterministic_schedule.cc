@@ -212,28 +212,22 @@ class Model {
     Tick();
   }
 
-  channels::FutexResult Sleep(absl::Span<const std::pair<const Location*, uint32_t>> conditions, bool may_time_out) {
+  channels::FutexResult Sleep(const Location& location, uint32_t expected, bool may_time_out) {
     CHECK_NE(current_, kOutside);
-    Step("sleep", conditions[0].first->number);
-    // The kernel looks at the words as they are.
-    for (const auto& [location, expected] : conditions) {
-      if (channels::UpperHalf(location->stores.back().value.first) != expected) return channels::FutexResult::kOther;
-    }
-    for (const auto& [location, expected] : conditions) sleepers_.push_back({current_, location});
+    Step("sleep", location.number);
+    // The kernel looks at the word as it is.
+    if (channels::UpperHalf(location.stores.back().value.first) != expected) return channels::FutexResult::kOther;
+    sleepers_.push_back({current_, &location});
     const int self = current_;
     threads_[self].state = State::kAsleep;
     threads_[self].may_time_out = may_time_out;
     threads_[self].timed_out = false;
     threads_[self].woken_after = {};
     SwitchTo(PickNext());
-    // Until here, also when awake already, it counts as a sleeper on its other words.
-    const bool on_last = std::any_of(sleepers_.begin(), sleepers_.end(), [&](const Sleeper& sleeper) {
-      return sleeper.thread == self && sleeper.location == conditions.back().first;
-    });
-    std::erase_if(sleepers_, [&](const Sleeper& sleeper) { return sleeper.thread == self; });
+    const bool still = std::erase_if(sleepers_, [&](const Sleeper& sleeper) { return sleeper.thread == self; }) > 0;
     // The kernel's lock of the queue orders a wake before what its sleeper does.
     Join(clocks_[self], threads_[self].woken_after);
-    if (!on_last) return channels::FutexResult::kWoken;
+    if (!still) return channels::FutexResult::kWoken;
     return threads_[self].timed_out ? channels::FutexResult::kTimeout : channels::FutexResult::kOther;
   }
 
@@ -426,8 +420,8 @@ bool Change(Location& location, std::memory_order order, std::memory_order failu
   return model().Change(location, order, failure, old, change);
 }
 void ModelFence(std::memory_order order) { model().Fence(order); }
-channels::FutexResult Sleep(absl::Span<const std::pair<const Location*, uint32_t>> conditions, bool may_time_out) {
-  return model().Sleep(conditions, may_time_out);
+channels::FutexResult Sleep(const Location& location, uint32_t expected, bool may_time_out) {
+  return model().Sleep(location, expected, may_time_out);
 }
 int WakeUp(const Location& location, int sleepers) { return model().WakeUp(location, sleepers); }
 void ReadPlain(const PlainAccess& last_write, std::array<uint32_t, kClocks>* reads) {

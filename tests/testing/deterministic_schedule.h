@@ -37,7 +37,6 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
-#include "absl/types/span.h"
 #include "channels/atom.h"
 #include "channels/atomic_pair.h"
 #include "channels/deadline.h"
@@ -132,7 +131,7 @@ void StoreTo(Location& location, channels::Words value, std::memory_order order)
 bool Change(Location& location, std::memory_order order, std::memory_order failure, channels::Words* old,
             absl::FunctionRef<bool(channels::Words, channels::Words*)> change);
 void ModelFence(std::memory_order order);
-channels::FutexResult Sleep(absl::Span<const std::pair<const Location*, uint32_t>> conditions, bool may_time_out);
+channels::FutexResult Sleep(const Location& location, uint32_t expected, bool may_time_out);
 int WakeUp(const Location& location, int sleepers);
 
 struct PlainAccess {
@@ -275,14 +274,9 @@ class AtomicPair<testing::DeterministicAtomic> {
 
 template <>
 struct Futex<testing::DeterministicAtomic> {
-  static FutexResult Wait(absl::Span<const FutexCondition<testing::DeterministicAtomic>> conditions,
+  static FutexResult Wait(const testing::DeterministicAtomic<uint64_t>& word, uint32_t expected,
                           const Deadline& deadline) {
-    // Nothing on the heap: a thread that stops for ever in here frees nothing.
-    std::array<std::pair<const testing::internal::Location*, uint32_t>, 4> locations;
-    for (size_t i = 0; i < conditions.size(); ++i) {
-      locations.at(i) = {&conditions[i].word->location(), conditions[i].expected};
-    }
-    return testing::internal::Sleep(absl::MakeConstSpan(locations.data(), conditions.size()), !deadline.infinite());
+    return testing::internal::Sleep(word.location(), expected, !deadline.infinite());
   }
   static int Wake(testing::DeterministicAtomic<uint64_t>* word, int sleepers) {
     return testing::internal::WakeUp(word->location(), sleepers);
