@@ -222,6 +222,7 @@ void InterpreterWorker::RunWork(std::shared_ptr<Work> work) {
     running_.reset();
     if (state_ == State::kRunning) state_ = State::kActive;
     interrupted = interrupt_requested_.exchange(false);
+    interrupt_passed_on_ = false;
     interruptible_ = true;
   }
   // An interrupt that came too late must not hit the next piece of work.
@@ -248,6 +249,7 @@ int InterpreterWorker::OnPendingCall(void* argument) {
   }
   // Another thread of the interpreter came by first; the one meant raises at its next safe point, or out of its wait.
   PyThreadState* own = self->interpreter_->thread_state();
+  self->interrupt_passed_on_ = true;
   PyThreadState_SetAsyncExc(own->thread_id, PyExc_KeyboardInterrupt);
   syscall(SYS_tgkill, getpid(), own->native_thread_id, PythonRuntime::interrupt_signal());
   return 0;
@@ -368,11 +370,30 @@ void InterpreterWorker::Cancel(const std::shared_ptr<Work>& work) {
 }
 
 bool InterpreterWorker::Interrupt() {
-  std::lock_guard lock(mu_);
-  if (!running_) return false;
-  interrupt_requested_ = true;
-  Kick();
+  std::shared_ptr<Work> running;
+  {
+    std::lock_guard lock(mu_);
+    if (!running_) return false;
+    interrupt_requested_ = true;
+    Kick();
+    running = running_;
+  }
+  KickUntilSeen(std::move(running), kFirstPause);
   return true;
+}
+
+void InterpreterWorker::KickUntilSeen(std::shared_ptr<Work> work, absl::Duration pause) {
+  host_->timers.Schedule(absl::Now() + pause, [self = shared_from_this(), work = std::move(work), pause]() mutable {
+    {
+      std::lock_guard lock(self->mu_);
+      if (self->running_ != work) return;
+      // Whether what was passed on has been raised, nobody tells; but only so many signals can be lost.
+      const bool passed_on = self->interrupt_passed_on_ && pause < kLongestPause;
+      if (!self->interrupt_requested_ && !passed_on) return;
+      self->Kick();
+    }
+    self->KickUntilSeen(std::move(work), std::min(2 * pause, kLongestPause));
+  });
 }
 
 void InterpreterWorker::Kick() {

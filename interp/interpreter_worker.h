@@ -95,6 +95,9 @@ class InterpreterWorker : public Interpreter, public std::enable_shared_from_thi
   bool EndWaiting(const std::shared_ptr<Work>& work, absl::Status status);
   // Requires mu_. Makes the interpreter's thread see `interrupt_requested_` soon, even from a blocking wait.
   void Kick();
+  // Kicks again while `work` runs and the interrupt has not been seen: a signal that comes between CPython's last look
+  // and the system call it is about to make is lost on that call.
+  void KickUntilSeen(std::shared_ptr<Work> work, absl::Duration pause);
   // Interrupts `work`, or with null whatever runs, again until it has ended.
   void KeepInterrupting(std::shared_ptr<Work> work, absl::Duration pause);
   // At the end of the grace period: interrupts what still runs.
@@ -117,6 +120,7 @@ class InterpreterWorker : public Interpreter, public std::enable_shared_from_thi
   std::atomic<size_t> cancelled_in_queue_{0};  // Works that were cancelled while they waited and are still linked
   std::atomic<bool> closing_{false};
   std::atomic<bool> interrupt_requested_{false};
+  std::atomic<bool> interrupt_passed_on_{false};  // to the interpreter's thread, by another of its threads
   std::atomic<bool> stacks_wanted_{false};
   std::atomic<bool> interruptible_{true};  // false while output is written out, which an exception would cut off
 
