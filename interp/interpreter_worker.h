@@ -90,6 +90,7 @@ class InterpreterWorker : public Interpreter, public std::enable_shared_from_thi
 
   // ---- on any thread ----
   absl::Status ClosingError() const;
+  static absl::Status CancelledError();
   void DropWaitingWork();
   // Ends work that waits. Returns false if it does not wait any more.
   bool EndWaiting(const std::shared_ptr<Work>& work, absl::Status status);
