@@ -53,6 +53,26 @@ TEST_P(ChannelTest, TryRecvSaysWhy) {
   EXPECT_EQ(out_.TryRecv(&value), Outcome::kClosed);
 }
 
+// As TryRecv, also after it has learned that a moment is enough.
+TEST_P(ChannelTest, PollRecvSaysWhy) {
+  Value value;
+  EXPECT_EQ(out_.PollRecv(&value), Outcome::kEmpty);
+  constexpr int kCount = 1000;
+  std::thread sender([&] {
+    for (int i = 0; i < kCount; ++i) EXPECT_EQ(SendInt(in_, i), Outcome::kDone);
+  });
+  for (int i = 0; i < kCount; ++i) {
+    if (out_.PollRecv(&value) == Outcome::kEmpty) {
+      EXPECT_EQ(out_.Recv(&value, {}), Outcome::kDone);
+    }
+    EXPECT_EQ(IntOf(value), i);
+  }
+  sender.join();
+  EXPECT_EQ(out_.PollRecv(&value), Outcome::kEmpty);
+  in_.Close();
+  EXPECT_EQ(out_.PollRecv(&value), Outcome::kClosed);
+}
+
 TEST_P(ChannelTest, TrySendMeetsAWaitingReceiver) {
   std::thread receiver([&] { EXPECT_EQ(RecvInt(out_), 7); });
   testing::WaitUntilAsleep(1);

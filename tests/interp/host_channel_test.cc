@@ -26,6 +26,28 @@ assert len(ch) == 0 and ch
 )");
 }
 
+// Adopted objects in small blocks, resized as if CPython had made them: a local str that nobody else has grows in
+// place.
+TEST(HostChannelTest, ReceivedTextsGrow) {
+  PythonInterpreter python;
+  python.Run(R"(
+ch = interpd.channel()
+
+def grow(unit, size, more):
+    ch.send(unit * size)
+    text = ch.recv()
+    tail = unit * more
+    text += tail
+    return text
+
+for size in 2, 60, 90, 400, 500, 5000:
+    for unit in b'x', 'x', '\xe9', '\u20ac':
+        for more in 1, 30, 100, 10000:
+            for i in range(10):
+                assert grow(unit, size, more) == unit * (size + more), (size, unit, more)
+)");
+}
+
 TEST(HostChannelTest, FindsByNameAndBelongsToTheProcess) {
   {
     PythonInterpreter one;
