@@ -11,8 +11,11 @@ from collections.abc import Iterator
 INCLUDES = {
     "channels": ["channels/"],
     "interp": ["channels/", "interp/"],
-    "daemon": ["channels/", "interp/", "daemon/", "interpd/v1/", "google/", "grpc", "toml++/", "CLI/"],
-    "client": ["client/", "interpd/v1/", "google/", "grpc", "CLI/", "nlohmann/", "editline/", "histedit.h"],
+    "daemon": [
+        "channels/", "interp/", "daemon/", "interpd/v1/", "google/", "grpc", "toml++/", "CLI/", "sqlite3.h", "systemd/",
+        "prometheus/",
+    ],
+    "client": ["client/", "interpd/v1/", "google/", "grpc", "CLI/", "nlohmann/", "yaml-cpp/", "editline/", "histedit.h"],
     "examples": ["examples/", "client/", "interpd/v1/", "google/protobuf/"],
 }
 # What the targets of a directory may depend on; visibility is left to Bazel, which this does not replace.
@@ -27,9 +30,10 @@ NOT_OUTSIDE_INTERP = "@system//:python"
 
 # Directories whose headers belong to somebody: what is not listed here is the system's.
 OWNED = re.compile(
-    r"(channels|interp|daemon|client|examples|tests|interpd|google|grpc|grpcpp|toml\+\+|CLI|nlohmann|editline)/"
+    r"(channels|interp|daemon|client|examples|tests|interpd|google|grpc|grpcpp|toml\+\+|CLI|nlohmann|editline|yaml-cpp"
+    r"|systemd|prometheus)/"
 )
-OWNED_FILES = {"histedit.h", "Python.h"}
+OWNED_FILES = {"histedit.h", "Python.h", "sqlite3.h"}
 
 CODE = (".cc", ".h")
 
