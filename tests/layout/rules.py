@@ -15,7 +15,9 @@ INCLUDES = {
         "channels/", "interp/", "daemon/", "interpd/v1/", "google/", "grpc", "toml++/", "CLI/", "sqlite3.h", "systemd/",
         "prometheus/",
     ],
-    "client": ["client/", "interpd/v1/", "google/", "grpc", "CLI/", "nlohmann/", "yaml-cpp/", "editline/", "histedit.h"],
+    "client": [
+        "client/", "interpd/v1/", "google/", "grpc", "CLI/", "nlohmann/", "yaml-cpp/", "editline/", "histedit.h",
+    ],
     "examples": ["examples/", "client/", "interpd/v1/", "google/protobuf/"],
 }
 # What the targets of a directory may depend on; visibility is left to Bazel, which this does not replace.
