@@ -45,6 +45,7 @@ std::vector<Key> Keys(Config& config, std::string& socket_mode) {
       {"listen", &config.listen},
       {"insecure", &config.insecure},
       {"socket_mode", &socket_mode},
+      {"socket_group", &config.socket_group},
       {"max_interpreters", &config.max_interpreters},
       {"max_message_bytes", &config.max_message_bytes},
       {"max_constant_bytes", &config.max_constant_bytes},

@@ -25,6 +25,7 @@ struct Config {
   std::vector<std::string> listen;  // unix:PATH or HOST:PORT; empty: the default socket
   bool insecure = false;            // TCP without TLS, on loopback only
   uint32_t socket_mode = 0600;
+  std::string socket_group;  // of unix sockets, by name or number; empty: this process's own
   TlsConfig tls;
   int64_t max_interpreters = 4096;
   int64_t max_message_bytes = int64_t{64} << 20;

@@ -1,6 +1,7 @@
 #include "daemon/listener.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <grpcpp/security/server_credentials.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <utility>
 
@@ -122,6 +124,22 @@ absl::StatusOr<Server::Endpoint> TcpEndpoint(const std::string& address, const C
   return Server::Endpoint{address, grpc::InsecureServerCredentials()};
 }
 
+// By name or number; none: the empty name.
+absl::StatusOr<std::optional<gid_t>> FindGroup(const std::string& name) {
+  if (name.empty()) return std::nullopt;
+  gid_t number;
+  if (absl::SimpleAtoi(name, &number)) return number;
+  std::vector<char> buffer(1024);
+  for (;;) {
+    group entry;
+    group* found = nullptr;
+    int error = getgrnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
+    if (found != nullptr) return found->gr_gid;
+    if (error != ERANGE) return absl::NotFoundError(absl::StrCat("socket_group: there is no group '", name, "'"));
+    buffer.resize(2 * buffer.size());
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> DefaultAddress() {
@@ -182,9 +200,11 @@ absl::Status SocketLock::Bound() {
 
 // ---- Listener -------------------------------------------------------------------------------------------------------
 
-absl::StatusOr<Listener> Listener::Prepare(const Config& config) {
+absl::StatusOr<Listener> Listener::Prepare(const Config& config, const std::vector<int>& inherited) {
+  absl::StatusOr<std::optional<gid_t>> group = FindGroup(config.socket_group);
+  if (!group.ok()) return group.status();
   std::vector<std::string> addresses = config.listen;
-  if (addresses.empty()) {
+  if (addresses.empty() && inherited.empty()) {
     absl::StatusOr<std::string> address = DefaultAddress();
     if (!address.ok()) return address.status();
     addresses.push_back(*std::move(address));
@@ -202,8 +222,10 @@ absl::StatusOr<Listener> Listener::Prepare(const Config& config) {
     absl::StatusOr<SocketLock> lock = SocketLock::Acquire(std::string(path));
     if (!lock.ok()) return lock.status();
     listener.locks_.push_back(*std::move(lock));
-    listener.endpoints_.push_back({absl::StrCat("unix:", path), grpc::InsecureServerCredentials()});
+    listener.endpoints_.push_back(
+        {.address = absl::StrCat("unix:", path), .mode = config.socket_mode, .group = *group});
   }
+  for (int fd : inherited) listener.endpoints_.push_back({.inherited_fd = fd});
   return listener;
 }
 
@@ -214,8 +236,5 @@ absl::Status Listener::Bound() {
   }
   return absl::OkStatus();
 }
-
-ScopedUmask::ScopedUmask(uint32_t socket_mode) : before_(umask(~socket_mode & 0777)) {}
-ScopedUmask::~ScopedUmask() { umask(before_); }
 
 }  // namespace interpd::daemon

@@ -1,7 +1,7 @@
 // Listener: the addresses that the daemon listens on, and what must hold before it does.
 //
-// gRPC replaces a unix socket that exists without asking whether a daemon serves on it. So each socket has a lock file
-// beside it, PATH.lock, that is held as long as the daemon lives; whoever holds it owns the path.
+// A unix socket outlives a daemon that was killed, and nothing about it tells whether another serves on it. So each has
+// a lock file beside it, PATH.lock, that is held as long as the daemon lives; whoever holds it owns the path.
 //
 // Who includes this: main.cc.
 #ifndef INTERPD_DAEMON_LISTENER_H_
@@ -47,10 +47,12 @@ class SocketLock {
 class Listener {
  public:
   // Checks every address of the configuration and takes the locks. Errors: as above, or TCP without TLS that is not
-  // both insecure and on loopback, or TLS files that cannot be read.
-  static absl::StatusOr<Listener> Prepare(const Config& config);
+  // both insecure and on loopback, TLS files that cannot be read, a group that does not exist.
+  // `inherited`: listening unix sockets that this process was started with, to listen on too; they get no lock, since
+  // whoever made them owns their paths. With some, the default address is not used.
+  static absl::StatusOr<Listener> Prepare(const Config& config, const std::vector<int>& inherited = {});
 
-  // What to start the server with, inside of a ScopedUmask.
+  // What to start the server with.
   const std::vector<Server::Endpoint>& endpoints() const { return endpoints_; }
 
   // After the server was started.
@@ -59,18 +61,6 @@ class Listener {
  private:
   std::vector<Server::Endpoint> endpoints_;
   std::vector<SocketLock> locks_;
-};
-
-// The umask under which gRPC makes sockets of that mode. Of the whole process: while no other thread makes files.
-class ScopedUmask {
- public:
-  explicit ScopedUmask(uint32_t socket_mode);
-  ~ScopedUmask();
-  ScopedUmask(const ScopedUmask&) = delete;
-  ScopedUmask& operator=(const ScopedUmask&) = delete;
-
- private:
-  uint32_t before_;
 };
 
 }  // namespace interpd::daemon

@@ -75,6 +75,7 @@ void AddFlags(CLI::App& app, CommandLine& line, Config& config) {
                  "Clients must show a certificate that this CA has signed, PEM")
       ->type_name("FILE");
   app.add_option("--socket-mode", line.socket_mode, "Mode of unix sockets, octal (default: 0600)")->type_name("MODE");
+  app.add_option("--socket-group", config.socket_group, "Group of unix sockets, by name or number")->type_name("GROUP");
   app.add_option("--max-interpreters", config.max_interpreters, "Interpreters at once (default: 4096)")->type_name("N");
   app.add_option("--max-message-bytes", config.max_message_bytes, "Size limit of a request or answer (default: 64 MiB)")
       ->type_name("N");
@@ -188,11 +189,8 @@ int Serve(const Config& config, Lifecycle& lifecycle) {
   options.interpreter_defaults = config.interpreter;
   options.on_drain = [&lifecycle](std::optional<absl::Duration> grace) { lifecycle.RequestDrain(grace); };
   options.on_interpreter_closed = [&lifecycle] { lifecycle.InterpreterClosed(); };
-  absl::StatusOr<std::unique_ptr<Server>> server;
-  {
-    ScopedUmask umask(config.socket_mode);
-    server = Server::Start(**registry, channels, listener->endpoints(), std::move(options));
-  }
+  absl::StatusOr<std::unique_ptr<Server>> server =
+      Server::Start(**registry, channels, listener->endpoints(), std::move(options));
   absl::Status bound = server.ok() ? listener->Bound() : server.status();
   if (!bound.ok()) {
     Say(std::string(bound.message()));

@@ -5,6 +5,8 @@
 #include <grpcpp/support/proto_buffer_reader.h>
 #include <grpcpp/support/proto_buffer_writer.h>
 
+#include <string>
+
 #include "absl/strings/str_cat.h"
 
 namespace interpd::daemon {
@@ -32,7 +34,18 @@ void Rpc::Accepted(bool ok) {
   ++state_.calls;
   Ref();  // for that tag
   Another()->Start();
+  principal_ = FindPrincipal();
+  if (principal_ == nullptr) {
+    return Refuse(MakeError(absl::StatusCode::kUnauthenticated, v1::NOT_AUTHENTICATED,
+                            "the daemon does not know on whose behalf this call is"));
+  }
   OnAccepted();
+}
+
+PrincipalRef Rpc::FindPrincipal() const {
+  const std::string peer = context_.peer();
+  if (peer.starts_with("fd:")) return state_.connections.Find(peer);
+  return state_.access.anonymous();
 }
 
 void Rpc::Done(bool) {

@@ -21,6 +21,7 @@
 #include "absl/status/status.h"
 #include "daemon/errors.h"
 #include "daemon/event_loop.h"
+#include "daemon/principal.h"
 #include "daemon/rpc_status.h"
 #include "daemon/server_state.h"
 
@@ -69,6 +70,8 @@ class Rpc {
   virtual Rpc* Another() const = 0;
   // There is a call.
   virtual void OnAccepted() = 0;
+  // There is a call, and it may not be: ends it.
+  virtual void Refuse(const absl::Status& status) = 0;
   // The client has cancelled or died, or its deadline has passed, and the call has not been ended: end it soon.
   virtual void OnCancelled() {}
   // What was begun on a stream is done; not ok: the stream is broken or, for a read, at its end.
@@ -88,6 +91,8 @@ class Rpc {
     return finish_.Begin();
   }
   bool finished() const { return finished_; }
+  // On whose behalf the call is. Requires: it was accepted.
+  const Principal& principal() const { return *principal_; }
   bool cancelled() const { return cancelled_; }
 
   // Reads a request and lets its bytes go. Errors: MESSAGE_TOO_LARGE; INVALID_FIELD, for bytes that are no such
@@ -99,9 +104,12 @@ class Rpc {
 
  private:
   void Accepted(bool ok);
+  // None: it is nobody's.
+  PrincipalRef FindPrincipal() const;
   void Done(bool ok);
   void Finished(bool) {}
 
+  PrincipalRef principal_;
   int references_ = 0;
   bool accepted_ = false;
   bool finished_ = false;
@@ -138,6 +146,7 @@ class UnaryRpc : public Rpc {
   Responder responder_{&context_};
 
  private:
+  void Refuse(const absl::Status& status) final { Fail(status); }
   void OnAccepted() override {
     Request request;
     absl::Status parsed = Parse(request_bytes_, &request);
@@ -169,6 +178,7 @@ class ClientStreamRpc : public Rpc {
   grpc::ServerAsyncReader<grpc::ByteBuffer, grpc::ByteBuffer> stream_{&context_};
 
  private:
+  void Refuse(const absl::Status& status) final { Fail(status); }
   void ReadDone(bool ok) {
     reading_ = false;
     OnRead(ok);
@@ -204,6 +214,7 @@ class StreamingRpc : public Rpc {
   Stream stream_{&context_};
 
  private:
+  void Refuse(const absl::Status& status) final { Finish(status); }
   void Written(bool ok) {
     writing_ = false;
     OnWritten(ok);

@@ -2,14 +2,19 @@
 
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <grpcpp/server_posix.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <climits>
+#include <optional>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "daemon/admin_service.h"
@@ -19,6 +24,8 @@
 #include "daemon/interpreters_service.h"
 #include "daemon/reflection_service.h"
 #include "daemon/rpc.h"
+#include "daemon/unix_listener.h"
+#include "daemon/unix_socket.h"
 
 namespace interpd::daemon {
 namespace {
@@ -27,9 +34,24 @@ namespace {
 constexpr absl::Duration kFlushTime = absl::Seconds(2);
 
 std::string WithPort(const std::string& address, int port) {
-  if (absl::StartsWith(address, "unix:")) return address;
   size_t colon = address.rfind(':');
   return absl::StrCat(address.substr(0, colon), ":", port);
+}
+
+bool IsUnix(const Server::Endpoint& endpoint) {
+  return endpoint.inherited_fd >= 0 || absl::StartsWith(endpoint.address, "unix:");
+}
+
+absl::StatusOr<UnixListener::Socket> OpenSocket(const Server::Endpoint& endpoint) {
+  if (endpoint.inherited_fd >= 0) {
+    absl::StatusOr<std::string> address = AdoptUnixSocket(endpoint.inherited_fd);
+    if (!address.ok()) return address.status();
+    return UnixListener::Socket{endpoint.inherited_fd, *std::move(address)};
+  }
+  absl::StatusOr<int> fd =
+      ListenOnUnixSocket(std::string(absl::StripPrefix(endpoint.address, "unix:")), endpoint.mode, endpoint.group);
+  if (!fd.ok()) return fd.status();
+  return UnixListener::Socket{*fd, endpoint.address};
 }
 
 }  // namespace
@@ -44,6 +66,8 @@ class Server::Impl {
                .channels = channels,
                .constants = options.constants != nullptr ? *options.constants : memory_only_,
                .loop = loop_,
+               .access = access_,
+               .connections = connections_,
                .options = std::move(options)},
         interpreters_(state_),
         channels_(state_),
@@ -62,18 +86,30 @@ class Server::Impl {
   ~Impl() { Shutdown(); }
 
   absl::Status Start(grpc::ServerBuilder& builder, std::vector<Endpoint> endpoints) {
+    std::vector<UnixListener::Socket> sockets;
+    absl::Cleanup close_sockets = [&sockets] {
+      for (const UnixListener::Socket& socket : sockets) close(socket.fd);
+    };
     std::vector<int> ports(endpoints.size(), 0);
     for (size_t i = 0; i < endpoints.size(); ++i) {
-      builder.AddListeningPort(endpoints[i].address, endpoints[i].credentials, &ports[i]);
+      if (IsUnix(endpoints[i])) {
+        absl::StatusOr<UnixListener::Socket> socket = OpenSocket(endpoints[i]);
+        if (!socket.ok()) return socket.status();
+        endpoints[i].address = socket->address;
+        sockets.push_back(*std::move(socket));
+      } else {
+        builder.AddListeningPort(endpoints[i].address, endpoints[i].credentials, &ports[i]);
+      }
     }
     server_ = builder.BuildAndStart();
     for (size_t i = 0; i < endpoints.size(); ++i) {
-      if (server_ == nullptr || ports[i] == 0) {
+      const bool is_unix = IsUnix(endpoints[i]);
+      if (server_ == nullptr || (!is_unix && ports[i] == 0)) {
         return absl::FailedPreconditionError(
             absl::StrCat("cannot listen on ", endpoints[i].address,
                          ": it is taken, or not this host's, or needs rights this process lacks"));
       }
-      state_.addresses.push_back(WithPort(endpoints[i].address, ports[i]));
+      state_.addresses.push_back(is_unix ? endpoints[i].address : WithPort(endpoints[i].address, ports[i]));
     }
     loop_.Run([this] {
       interpreters_.Listen();
@@ -84,6 +120,10 @@ class Server::Impl {
       reflection_.Listen();
     });
     loop_.Start();
+    if (!sockets.empty()) {
+      unix_listener_.emplace(std::exchange(sockets, {}), access_, connections_,
+                             [this](int fd) { grpc::AddInsecureChannelFromFd(server_.get(), fd); });
+    }
     return absl::OkStatus();
   }
 
@@ -98,6 +138,7 @@ class Server::Impl {
   void Shutdown() {
     if (stopped_) return;
     stopped_ = true;
+    unix_listener_.reset();  // before the server, which it gives connections to
     if (server_ != nullptr) {
       loop_.Run([this] {
         state_.draining = true;
@@ -125,6 +166,8 @@ class Server::Impl {
   // The order matters: RPCs, which the loop ends, use the state and the services; gRPC's server uses the services and
   // goes before the queue does.
   EventLoop loop_;
+  Access access_;
+  Connections connections_{ConnectionLimits()};
   ConstantStore memory_only_;  // if we were given no other
   ServerState state_;
   InterpretersService interpreters_;
@@ -134,6 +177,7 @@ class Server::Impl {
   HealthService health_;
   ReflectionService reflection_;
   std::unique_ptr<grpc::Server> server_;
+  std::optional<UnixListener> unix_listener_;
   absl::Notification idle_;
   bool stopped_ = false;
 };

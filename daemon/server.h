@@ -1,6 +1,6 @@
 // Server: the daemon's gRPC server over a registry of interpreters.
 //
-//   auto server = Server::Start(*registry, channels, {{"unix:/tmp/s", grpc::InsecureServerCredentials()}}, {});
+//   auto server = Server::Start(*registry, channels, {{.address = "unix:/tmp/s"}}, {});
 //   ...
 //   (*server)->BeginDrain();                         // no new work
 //   registry->CloseAll(grace, [&] { closed.Notify(); });
@@ -14,8 +14,11 @@
 #define INTERPD_DAEMON_SERVER_H_
 
 #include <grpcpp/security/server_credentials.h>
+#include <sys/types.h>
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,8 +32,12 @@ namespace interpd::daemon {
 class Server {
  public:
   struct Endpoint {
-    std::string address;  // as gRPC reads it: unix:PATH, HOST:PORT; port 0: any
-    std::shared_ptr<grpc::ServerCredentials> credentials;
+    std::string address;                                        // unix:PATH, or as gRPC reads it HOST:PORT; port 0: any
+    std::shared_ptr<grpc::ServerCredentials> credentials = {};  // of HOST:PORT
+    uint32_t mode = 0600;                                       // of unix:PATH
+    std::optional<gid_t> group = {};                            // likewise
+    // A listening unix socket that there is already, the server's from now on; the address is found out.
+    int inherited_fd = -1;
   };
 
   // `registry` and `channels`, which the registry was given too, must outlive the server. Errors: FAILED_PRECONDITION,

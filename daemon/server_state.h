@@ -14,8 +14,10 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/time/time.h"
 #include "channels/channel_registry.h"
+#include "daemon/access.h"
 #include "daemon/channel_clients.h"
 #include "daemon/channel_names.h"
+#include "daemon/connections.h"
 #include "daemon/constant_store.h"
 #include "daemon/create_requests.h"
 #include "daemon/event_loop.h"
@@ -50,6 +52,8 @@ struct ServerState {
   channels::ChannelRegistry& channels;
   ConstantStore& constants;
   EventLoop& loop;
+  Access& access;
+  Connections& connections;
   ServerOptions options;
   std::vector<std::string> addresses;  // where it listens
   absl::Time start_time = absl::Now();

@@ -109,19 +109,31 @@ TEST_F(ListenerTest, TheSocketIsRemovedIfItIsOurs) {
   EXPECT_TRUE(std::filesystem::is_socket(path_));
 }
 
-TEST_F(ListenerTest, TheUmaskMakesTheMode) {
-  for (uint32_t mode : {0600u, 0660u, 0777u}) {
-    mode_t before = umask(022);
-    {
-      ScopedUmask scope(mode);
-      close(Bind(/*serve=*/false));
-    }
-    EXPECT_EQ(umask(before), 022u);
-    struct stat made;
-    ASSERT_EQ(stat(path_.c_str(), &made), 0);
-    EXPECT_EQ(made.st_mode & 0777, mode);
-    unlink(path_.c_str());
-  }
+TEST_F(ListenerTest, ModeAndGroupOfTheSocket) {
+  Config config = At("unix:" + path_);
+  config.socket_mode = 0660;
+  config.socket_group = "4242";
+  absl::StatusOr<Listener> listener = Listener::Prepare(config);
+  ASSERT_TRUE(listener.ok());
+  EXPECT_EQ(listener->endpoints()[0].mode, 0660u);
+  EXPECT_EQ(listener->endpoints()[0].group, gid_t{4242});
+  config.socket_group = "root";
+  config.listen = {"unix:" + path_ + "2"};
+  listener = Listener::Prepare(config);
+  ASSERT_TRUE(listener.ok());
+  EXPECT_EQ(listener->endpoints()[0].group, gid_t{0});
+  config.socket_group = "nobody has such a group";
+  EXPECT_THAT(ErrorOf(config), HasSubstr("socket_group: there is no group"));
+}
+
+TEST_F(ListenerTest, SocketsThatWeWereStartedWith) {
+  absl::StatusOr<Listener> listener = Listener::Prepare(Config(), {7});
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  ASSERT_EQ(listener->endpoints().size(), 1u);
+  EXPECT_EQ(listener->endpoints()[0].inherited_fd, 7);
+  listener = Listener::Prepare(At("unix:" + path_), {7});
+  ASSERT_TRUE(listener.ok());
+  EXPECT_EQ(listener->endpoints().size(), 2u);
 }
 
 TEST_F(ListenerTest, PathsThatLinuxDoesNotTake) {

@@ -49,8 +49,8 @@ class ServerTest : public ::testing::Test {
     ASSERT_NE(mkdtemp(directory), nullptr);
     directory_ = directory;
     std::string address = absl::StrCat("unix:", directory_, "/s");
-    auto server = Server::Start(interpd::testing::Host(), interpd::testing::Channels(),
-                                {{address, grpc::InsecureServerCredentials()}}, std::move(options));
+    auto server = Server::Start(interpd::testing::Host(), interpd::testing::Channels(), {{.address = address}},
+                                std::move(options));
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     channel_ = grpc::CreateChannel(address, grpc::InsecureChannelCredentials());

@@ -90,4 +90,5 @@ def test_every_error_reason_names_its_status():
     assert len(entries) >= 10
     for comment, name, _ in entries:
         assert re.search(r"\b(INVALID_ARGUMENT|NOT_FOUND|ALREADY_EXISTS|FAILED_PRECONDITION|RESOURCE_EXHAUSTED|"
-                         r"CANCELLED|UNAVAILABLE|INTERNAL|DEADLINE_EXCEEDED)\b", comment), name
+                         r"CANCELLED|UNAVAILABLE|UNAUTHENTICATED|PERMISSION_DENIED|INTERNAL|DEADLINE_EXCEEDED)\b",
+                         comment), name
