@@ -269,6 +269,43 @@ absl::Status CheckConfig(const Config& config) {
   return absl::InvalidArgumentError(absl::StrCat("'", wrong->key, "' ", wrong->problem));
 }
 
+std::vector<std::string> ConfigKeys() {
+  Config config;
+  std::string socket_mode;
+  std::vector<std::string> names;
+  for (const Key& key : Keys(config, socket_mode)) names.emplace_back(key.name);
+  return names;
+}
+
+std::vector<std::string> ChangedKeys(const Config& before, const Config& after) {
+  Config a = before;
+  Config b = after;
+  std::string mode_a = absl::StrFormat("%04o", a.socket_mode);
+  std::string mode_b = absl::StrFormat("%04o", b.socket_mode);
+  std::vector<Key> keys_a = Keys(a, mode_a);
+  std::vector<Key> keys_b = Keys(b, mode_b);
+  std::vector<std::string> changed;
+  for (size_t i = 0; i < keys_a.size(); ++i) {
+    bool same = std::visit([&](auto* value) { return *value == *std::get<decltype(value)>(keys_b[i].target); },
+                           keys_a[i].target);
+    if (!same) changed.emplace_back(keys_a[i].name);
+  }
+  return changed;
+}
+
+void CopyKeys(const std::vector<std::string>& keys, const Config& from, Config* to) {
+  Config source = from;
+  std::string source_mode = absl::StrFormat("%04o", source.socket_mode);
+  std::string mode;
+  std::vector<Key> sources = Keys(source, source_mode);
+  std::vector<Key> targets = Keys(*to, mode);
+  for (size_t i = 0; i < sources.size(); ++i) {
+    if (!absl::c_linear_search(keys, sources[i].name)) continue;
+    std::visit([&](auto* value) { *value = *std::get<decltype(value)>(sources[i].target); }, targets[i].target);
+    if (sources[i].name == "socket_mode") to->socket_mode = from.socket_mode;
+  }
+}
+
 std::string PrintConfig(const Config& config) {
   Config copy = config;
   std::string socket_mode = absl::StrFormat("%04o", config.socket_mode);

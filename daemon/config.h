@@ -46,6 +46,15 @@ absl::Status ReadConfigFile(const std::string& file, Config* config);
 // The ranges that the file and the flags share. The message names the key.
 absl::Status CheckConfig(const Config& config);
 
+// Every key there is, dotted, as in "tls.cert".
+std::vector<std::string> ConfigKeys();
+
+// Those of them that have not the same value in both.
+std::vector<std::string> ChangedKeys(const Config& before, const Config& after);
+
+// Gives `to` the values that `from` has for these keys.
+void CopyKeys(const std::vector<std::string>& keys, const Config& from, Config* to);
+
 // Octal digits, as in "0600". Errors: anything else, or above 0777.
 absl::StatusOr<uint32_t> ParseSocketMode(std::string_view text);
 

@@ -36,11 +36,19 @@ constexpr absl::Duration kAtOnce = absl::Seconds(1);
 // How long answers that are ready may take to reach their clients when the process leaves without all having ended.
 constexpr absl::Duration kFlushTime = absl::Seconds(1);
 
+// How old the status line may become that the service manager shows.
+constexpr absl::Duration kStatusEvery = absl::Seconds(10);
+
+// While draining: how often more time is asked for, and how much.
+constexpr absl::Duration kExtendEvery = absl::Seconds(5);
+constexpr absl::Duration kExtendBy = absl::Seconds(15);
+
 // What signal handlers write. They may run on any thread, one with another file descriptor table too: memory and a
 // semaphore are all that they may touch.
 std::atomic<int> g_terminate{0};
 std::atomic<int> g_interrupt{0};
 std::atomic<int> g_dump{0};
+std::atomic<int> g_reload{0};
 sem_t g_happened;
 static_assert(std::atomic<int>::is_always_lock_free);
 
@@ -51,6 +59,8 @@ void OnSignal(int signal) {
     g_interrupt.fetch_add(1, std::memory_order_relaxed);
   } else if (signal == SIGUSR1) {
     g_dump.fetch_add(1, std::memory_order_relaxed);
+  } else if (signal == SIGHUP) {
+    g_reload.fetch_add(1, std::memory_order_relaxed);
   } else {
     g_terminate.fetch_add(1, std::memory_order_relaxed);
   }
@@ -59,6 +69,15 @@ void OnSignal(int signal) {
 }
 
 void Happened() { sem_post(&g_happened); }
+
+std::string StatusOf(interp::InterpreterRegistry& registry, const std::function<std::string()>& more) {
+  interp::HostInfo host = registry.info();
+  std::string status =
+      absl::StrCat(host.interpreter_count, " interpreters, ", host.pending_count, " pieces of work pending");
+  if (host.stuck_count != 0) absl::StrAppend(&status, ", ", host.stuck_count, " stuck");
+  if (more) absl::StrAppend(&status, more());
+  return status;
+}
 
 }  // namespace
 
@@ -101,17 +120,16 @@ void Lifecycle::InterpreterClosed() {
   Happened();
 }
 
-void Lifecycle::Wait() {
-  absl::Time trim_at = absl::InfiniteFuture();
+void Lifecycle::Wait(absl::Time until) {
   {
     absl::MutexLock lock(mutex_);
-    if (closed_ > 0) trim_at = last_closed_ + kTrimAfter;
+    if (closed_ > 0) until = std::min(until, last_closed_ + kTrimAfter);
   }
-  if (trim_at == absl::InfiniteFuture()) {
+  if (until == absl::InfiniteFuture()) {
     sem_wait(&g_happened);  // or a signal: the caller looks for itself
   } else {
-    timespec until = absl::ToTimespec(trim_at);
-    sem_timedwait(&g_happened, &until);
+    timespec time = absl::ToTimespec(until);
+    sem_timedwait(&g_happened, &time);
   }
 }
 
@@ -131,19 +149,48 @@ std::optional<absl::Duration> Lifecycle::DrainAskedFor(absl::Duration grace) {
   return asked_grace_.value_or(grace);
 }
 
-bool Lifecycle::Run(interp::InterpreterRegistry& registry, Server& server, absl::Duration grace) {
+bool Lifecycle::Run(interp::InterpreterRegistry& registry, Server& server, ServiceManager& manager, Options options) {
+  Watchdog watchdog(manager, server, Happened);
+  std::string status = StatusOf(registry, options.more_status);
+  manager.Ready(status);
+  absl::Time next_status = absl::Now() + kStatusEvery;
   for (;;) {
-    if (std::optional<absl::Duration> asked = DrainAskedFor(grace)) return Drain(registry, server, *asked);
+    if (std::optional<absl::Duration> asked = DrainAskedFor(*options.grace)) {
+      return Drain(registry, server, manager, *asked);
+    }
     if (g_dump.exchange(0, std::memory_order_relaxed) > 0) DumpStacks(registry);
+    if (g_reload.exchange(0, std::memory_order_relaxed) > 0) Reload(manager, options, status);
     LogDumps();
     TrimIfDue();
-    Wait();
+    absl::Time now = absl::Now();
+    absl::Time next = watchdog.Step(now);
+    if (manager.listens()) {
+      if (now >= next_status) {
+        next_status = now + kStatusEvery;
+        std::string fresh = StatusOf(registry, options.more_status);
+        if (fresh != status) manager.Status(fresh);
+        status = std::move(fresh);
+      }
+      next = std::min(next, next_status);
+    }
+    Wait(next);
   }
 }
 
-bool Lifecycle::Drain(interp::InterpreterRegistry& registry, Server& server, absl::Duration grace) {
-  LOG(INFO) << "draining: " << registry.info().interpreter_count << " interpreters, " << registry.info().pending_count
-            << " pieces of work pending, grace period " << grace;
+void Lifecycle::Reload(ServiceManager& manager, const Options& options, const std::string& status) {
+  manager.Reloading();
+  absl::Status reloaded = options.reload();
+  if (!reloaded.ok()) LOG(ERROR) << "the reload failed: " << reloaded.message();
+  manager.Ready(reloaded.ok() ? status : absl::StrCat(status, "; the last reload failed: ", reloaded.message()));
+}
+
+bool Lifecycle::Drain(interp::InterpreterRegistry& registry, Server& server, ServiceManager& manager,
+                      absl::Duration grace) {
+  std::string what =
+      absl::StrCat("draining: ", registry.info().interpreter_count, " interpreters, ", registry.info().pending_count,
+                   " pieces of work pending, grace period ", absl::FormatDuration(grace));
+  LOG(INFO) << what;
+  manager.Stopping(what);
   server.BeginDrain();
 
   // The callback comes on a thread of the host, perhaps after we have given up: it owns what it writes.
@@ -153,6 +200,7 @@ bool Lifecycle::Drain(interp::InterpreterRegistry& registry, Server& server, abs
     Happened();
   });
   absl::Time give_up = absl::Now() + grace + kStuckMargin;
+  absl::Time extend_at = absl::InfinitePast();
   bool at_once = false;
   while (!closed->load(std::memory_order_acquire) && absl::Now() < give_up) {
     std::optional<absl::Duration> asked = DrainAskedFor(grace);
@@ -170,7 +218,17 @@ bool Lifecycle::Drain(interp::InterpreterRegistry& registry, Server& server, abs
     }
     if (g_dump.exchange(0, std::memory_order_relaxed) > 0) DumpStacks(registry);
     LogDumps();
-    timespec until = absl::ToTimespec(give_up);
+    absl::Time wake_at = give_up;
+    if (manager.listens()) {
+      absl::Time now = absl::Now();
+      if (now >= extend_at) {
+        extend_at = now + kExtendEvery;
+        manager.ExtendTimeout(kExtendBy);
+        manager.Status(absl::StrCat("draining: ", registry.info().interpreter_count, " interpreters are left"));
+      }
+      wake_at = std::min(wake_at, extend_at);
+    }
+    timespec until = absl::ToTimespec(wake_at);
     sem_timedwait(&g_happened, &until);
   }
   LogDumps();

@@ -1,4 +1,4 @@
-// Lifecycle: from "ready" to the end of the process: signals, draining, giving memory back.
+// Lifecycle: from "ready" to the end of the process: signals, draining, the service manager, giving memory back.
 //
 // Who includes this: main.cc.
 //
@@ -9,13 +9,18 @@
 #define INTERPD_DAEMON_LIFECYCLE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "daemon/server.h"
+#include "daemon/service_manager.h"
+#include "daemon/watchdog.h"
 #include "interp/interpreter_registry.h"
 
 namespace interpd::daemon {
@@ -35,20 +40,30 @@ class Lifecycle {
   // An interpreter was closed: its memory goes back soon. Thread safety: any thread.
   void InterpreterClosed();
 
-  // Serves until a signal or RequestDrain ends it: SIGTERM, SIGHUP and the first SIGINT drain with `grace`; the second
-  // SIGINT ends at once; SIGUSR1 logs every interpreter's state and stacks. On the main thread. Returns whether every
-  // interpreter has ended and the server is shut down: if not, leave by _exit.
-  bool Run(interp::InterpreterRegistry& registry, Server& server, absl::Duration grace);
+  struct Options {
+    const absl::Duration* grace;  // what runs may go on for so long when a signal drains; a reload may change it
+    // SIGHUP: reads the configuration anew. Called on the main thread. An error: what is as it was, and why.
+    std::function<absl::Status()> reload;
+    // More for the status line, such as ", 3 jobs"; may be null. Called on the main thread.
+    std::function<std::string()> more_status;
+  };
+
+  // Serves until a signal or RequestDrain ends it: SIGTERM and the first SIGINT drain with `grace`; the second SIGINT
+  // ends at once; SIGHUP reloads; SIGUSR1 logs every interpreter's state and stacks. Tells the service manager of all
+  // that, and feeds its watchdog. On the main thread. Returns whether every interpreter has ended and the server is
+  // shut down: if not, leave by _exit.
+  bool Run(interp::InterpreterRegistry& registry, Server& server, ServiceManager& manager, Options options);
 
  private:
   // Closes all and waits. Whether all have ended in time.
-  bool Drain(interp::InterpreterRegistry& registry, Server& server, absl::Duration grace);
+  bool Drain(interp::InterpreterRegistry& registry, Server& server, ServiceManager& manager, absl::Duration grace);
   void DumpStacks(interp::InterpreterRegistry& registry);
   void LogDumps();
   void TrimIfDue();
+  void Reload(ServiceManager& manager, const Options& options, const std::string& status);
 
-  // Waits for something to happen, or for the time to trim memory.
-  void Wait();
+  // Waits for something to happen, for the time to trim memory, or until then.
+  void Wait(absl::Time until);
   // How long running work may go on if a drain has been asked for.
   std::optional<absl::Duration> DrainAskedFor(absl::Duration grace);
 

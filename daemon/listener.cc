@@ -143,6 +143,11 @@ absl::StatusOr<std::optional<gid_t>> FindGroup(const std::string& name) {
 }  // namespace
 
 absl::StatusOr<std::string> DefaultAddress() {
+  // From systemd, for a service; of several, the first.
+  if (const char* runtime = std::getenv("RUNTIME_DIRECTORY"); runtime != nullptr && *runtime != '\0') {
+    return absl::StrCat("unix:", std::string_view(runtime).substr(0, std::string_view(runtime).find(':')),
+                        "/interpd.sock");
+  }
   if (geteuid() == 0) return absl::StrCat("unix:", kRootDirectory, "/interpd.sock");
   const char* directory = std::getenv("XDG_RUNTIME_DIR");
   if (directory == nullptr || *directory == '\0') {

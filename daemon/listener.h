@@ -17,8 +17,8 @@
 
 namespace interpd::daemon {
 
-// The default address of this user: as root unix:/run/interpd/interpd.sock, else unix:$XDG_RUNTIME_DIR/interpd.sock.
-// Errors: XDG_RUNTIME_DIR is not set.
+// The default address of this user: in RUNTIME_DIRECTORY, if that is set; else as root unix:/run/interpd/interpd.sock,
+// else unix:$XDG_RUNTIME_DIR/interpd.sock. Errors: XDG_RUNTIME_DIR is not set.
 absl::StatusOr<std::string> DefaultAddress();
 
 // A unix socket's path, locked.

@@ -24,7 +24,9 @@
 #include "daemon/constant_store.h"
 #include "daemon/lifecycle.h"
 #include "daemon/listener.h"
+#include "daemon/reload.h"
 #include "daemon/server.h"
+#include "daemon/service_manager.h"
 #include "daemon/version.h"
 #include "interp/interpreter_registry.h"
 
@@ -39,6 +41,7 @@ constexpr char kDescription[] =
 constexpr char kFooter[] =
     "Signals:\n"
     "  SIGTERM, SIGINT   drain: no new work, what runs gets the grace period, then exit 0; SIGINT twice: at once\n"
+    "  SIGHUP            read --config anew; what cannot change while the daemon runs is logged (nohup: ignored)\n"
     "  SIGUSR1           log every interpreter's state and Python stack\n"
     "\n"
     "Examples:\n"
@@ -160,7 +163,21 @@ absl::StatusOr<std::unique_ptr<ConstantStore>> Constants(const Config& config, i
   return store;
 }
 
-int Serve(const Config& config, Lifecycle& lifecycle) {
+// What a reload changes, and how.
+void ApplyReloads(Reloader& reloader, interp::InterpreterRegistry& registry, Server& server, absl::Duration* grace) {
+  reloader.Apply({"log_level"}, [](const Config& config) { absl::SetStderrThreshold(LogLevel(config.log_level)); });
+  reloader.Apply({"grace_period_seconds"},
+                 [grace](const Config& config) { *grace = absl::Seconds(config.grace_period_seconds); });
+  reloader.Apply({"max_interpreters"}, [&](const Config& config) {
+    registry.SetMaxInterpreters(static_cast<size_t>(config.max_interpreters));
+    server.Reconfigure([&](ServerOptions& options) { options.max_interpreters = config.max_interpreters; });
+  });
+  reloader.Apply({"interpreter."}, [&](const Config& config) {
+    server.Reconfigure([&](ServerOptions& options) { options.interpreter_defaults = config.interpreter; });
+  });
+}
+
+int Serve(const Config& config, Lifecycle& lifecycle, ServiceManager& manager, Reloader& reloader) {
   absl::StatusOr<Listener> listener = Listener::Prepare(config);
   if (!listener.ok()) {
     Say(std::string(listener.status().message()));
@@ -198,7 +215,10 @@ int Serve(const Config& config, Lifecycle& lifecycle) {
   }
   Say(absl::StrCat("ready ", absl::StrJoin((*server)->addresses(), " ")));
 
-  bool all_ended = lifecycle.Run(**registry, **server, absl::Seconds(config.grace_period_seconds));
+  absl::Duration grace = absl::Seconds(config.grace_period_seconds);
+  ApplyReloads(reloader, **registry, **server, &grace);
+  bool all_ended = lifecycle.Run(**registry, **server, manager,
+                                 {.grace = &grace, .reload = [&reloader] { return reloader.Reload(); }});
   if (!all_ended) {
     // Threads of interpreters go on as long as the process does, so nothing that they use may be torn down.
     {
@@ -215,6 +235,7 @@ int Serve(const Config& config, Lifecycle& lifecycle) {
 
 int Main(int argc, char** argv) {
   Lifecycle lifecycle;
+  ServiceManager manager = ServiceManager::FromEnvironment();
   CommandLine line;
   Config flags;
   CLI::App app(kDescription, "interpd");
@@ -237,7 +258,8 @@ int Main(int argc, char** argv) {
   absl::InitializeLog();
   absl::SetStderrThreshold(LogLevel(config->log_level));
   PrepareProcess();
-  return Serve(*config, lifecycle);
+  Reloader reloader(*config, [&] { return Configure(line, flags, argc, argv); });
+  return Serve(*config, lifecycle, manager, reloader);
 }
 
 }  // namespace

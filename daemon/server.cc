@@ -21,6 +21,7 @@
 #include "daemon/channels_service.h"
 #include "daemon/constants_service.h"
 #include "daemon/health_service.h"
+#include "daemon/heartbeat.h"
 #include "daemon/interpreters_service.h"
 #include "daemon/reflection_service.h"
 #include "daemon/rpc.h"
@@ -74,7 +75,8 @@ class Server::Impl {
         constants_(state_),
         admin_(state_),
         health_(state_),
-        reflection_(state_) {
+        reflection_(state_),
+        heartbeat_(loop_, registry) {
     builder.RegisterService(interpreters_.service());
     builder.RegisterService(channels_.service());
     builder.RegisterService(constants_.service());
@@ -127,6 +129,12 @@ class Server::Impl {
     return absl::OkStatus();
   }
 
+  void Beat(absl::AnyInvocable<void(absl::Status) &&> done) { heartbeat_.Begin(std::move(done)); }
+
+  void Reconfigure(absl::FunctionRef<void(ServerOptions&)> change) {
+    loop_.Run([&] { change(state_.options); });
+  }
+
   void BeginDrain() {
     loop_.Run([this] {
       state_.draining = true;
@@ -176,6 +184,7 @@ class Server::Impl {
   AdminService admin_;
   HealthService health_;
   ReflectionService reflection_;
+  Heartbeat heartbeat_;
   std::unique_ptr<grpc::Server> server_;
   std::optional<UnixListener> unix_listener_;
   absl::Notification idle_;
@@ -201,6 +210,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(interp::InterpreterRegistr
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 
+void Server::Beat(absl::AnyInvocable<void(absl::Status) &&> done) { impl_->Beat(std::move(done)); }
+void Server::Reconfigure(absl::FunctionRef<void(ServerOptions&)> change) { impl_->Reconfigure(change); }
 void Server::BeginDrain() { impl_->BeginDrain(); }
 void Server::Shutdown() { impl_->Shutdown(); }
 const std::vector<std::string>& Server::addresses() const { return impl_->addresses(); }

@@ -22,6 +22,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "channels/channel_registry.h"
 #include "daemon/server_state.h"
@@ -48,6 +51,14 @@ class Server {
 
   // As Shutdown.
   ~Server();
+
+  // One trip through the event loop and an interpreter (heartbeat.h). `done` runs in the event loop. Requires: the last
+  // trip has come back; not shut down.
+  void Beat(absl::AnyInvocable<void(absl::Status) &&> done);
+
+  // Has `change` change the options while no handler runs. What it may change: max_interpreters, for GetInfo; the
+  // interpreters' defaults.
+  void Reconfigure(absl::FunctionRef<void(ServerOptions& options)> change);
 
   // Refuses new work from now on, here and in the registry; health turns NOT_SERVING.
   void BeginDrain();

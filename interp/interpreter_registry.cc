@@ -2,6 +2,7 @@
 
 #include <map>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +11,7 @@
 #include "channels/error.h"
 #include "channels/names.h"
 #include "interp/constant_books.h"
+#include "interp/heartbeat.h"
 #include "interp/interpreter_worker.h"
 #include "interp/python_runtime.h"
 #include "interp/thread_isolation.h"
@@ -26,7 +28,9 @@ struct Books {
   size_t stuck_count = 0;
   int64_t completed_by_ended = 0;
   int64_t next_id = 1;
+  size_t max_interpreters = 0;
   bool draining = false;
+  bool heartbeat_stuck = false;
 
   void Ended(const std::string& name, State state) {
     std::lock_guard lock(mu);
@@ -35,16 +39,27 @@ struct Books {
     if (state == State::kStuck) ++stuck_count;
     workers.erase(found);
   }
+
+  // The heartbeat's interpreter is in no list, but as stuck as any other.
+  void HeartbeatEnded(State state) {
+    std::lock_guard lock(mu);
+    if (state == State::kStuck) {
+      heartbeat_stuck = true;
+      ++stuck_count;
+    } else if (std::exchange(heartbeat_stuck, false)) {
+      --stuck_count;
+    }
+  }
 };
 
 class Registry : public InterpreterRegistry {
  public:
   Registry(HostConfig config, std::unique_ptr<HostServices> host,
            std::unique_ptr<channels::ChannelRegistry> own_channels)
-      : config_(config),
-        own_channels_(std::move(own_channels)),
-        host_(std::move(host)),
-        constants_(MakeConstantPool(host_->constants)) {}
+      : own_channels_(std::move(own_channels)), host_(std::move(host)), constants_(MakeConstantPool(host_->constants)) {
+    heartbeat_.emplace(host_.get(), [books = books_](State state) { books->HeartbeatEnded(state); });
+    books_->max_interpreters = config.max_interpreters;
+  }
 
   ~Registry() override {
     absl::Notification closed;
@@ -55,6 +70,7 @@ class Registry : public InterpreterRegistry {
       constants_.release();
       return;
     }
+    heartbeat_.reset();
     host_.reset();
     constants_.reset();
     PythonRuntime::Finish();
@@ -73,12 +89,12 @@ class Registry : public InterpreterRegistry {
         return channels::MakeError(absl::StatusCode::kUnavailable, "SERVER_DRAINING",
                                    "the daemon is shutting down and makes no more interpreters");
       }
-      if (books_->workers.size() >= config_.max_interpreters) {
+      if (books_->workers.size() >= books_->max_interpreters) {
         return channels::MakeError(absl::StatusCode::kResourceExhausted, "TOO_MANY_INTERPRETERS",
                                    absl::StrCat("there are ", books_->workers.size(),
                                                 " interpreters, as many as may be; close "
                                                 "some, or raise max_interpreters"),
-                                   {{"limit", absl::StrCat(config_.max_interpreters)}});
+                                   {{"limit", absl::StrCat(books_->max_interpreters)}});
       }
       std::string chosen(name);
       while (chosen.empty() || (name.empty() && books_->workers.contains(chosen)))
@@ -160,6 +176,13 @@ class Registry : public InterpreterRegistry {
 
   ConstantPool& constants() override { return *constants_; }
 
+  void SetMaxInterpreters(size_t max_interpreters) override {
+    std::lock_guard lock(books_->mu);
+    books_->max_interpreters = max_interpreters;
+  }
+
+  void Beat(absl::AnyInvocable<void(absl::Status) &&> done) override { heartbeat_->Beat(std::move(done)); }
+
   void Drain() override {
     std::lock_guard lock(books_->mu);
     books_->draining = true;
@@ -171,6 +194,7 @@ class Registry : public InterpreterRegistry {
       std::lock_guard lock(books_->mu);
       for (const auto& [name, worker] : books_->workers) workers.push_back(worker);
     }
+    if (std::shared_ptr<InterpreterWorker> hidden = heartbeat_->End()) workers.push_back(std::move(hidden));
     if (workers.empty()) {
       std::move(done)();
       return;
@@ -188,11 +212,11 @@ class Registry : public InterpreterRegistry {
   }
 
  private:
-  const HostConfig config_;
-  const std::unique_ptr<channels::ChannelRegistry> own_channels_;  // null: config_.channels is another's
+  const std::shared_ptr<Books> books_ = std::make_shared<Books>();
+  const std::unique_ptr<channels::ChannelRegistry> own_channels_;  // null: they are another's
   std::unique_ptr<HostServices> host_;
   std::unique_ptr<ConstantPool> constants_;
-  const std::shared_ptr<Books> books_ = std::make_shared<Books>();
+  std::optional<Heartbeat> heartbeat_;
 };
 
 }  // namespace

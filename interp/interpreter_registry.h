@@ -68,10 +68,18 @@ class InterpreterRegistry {
   // The immortal constants. It lives as long as the registry: no call may be under way when that goes.
   virtual ConstantPool& constants() = 0;
 
+  // Another limit from now on; interpreters above it stay.
+  virtual void SetMaxInterpreters(size_t max_interpreters) = 0;
+
+  // Has a hidden interpreter run a trivial call; it is made at the first beat, and listed and counted nowhere. `done`
+  // is called once, under the rules of Work::Done: OK, or why nothing ran. It never comes if the host is wedged.
+  // Requires: the last beat is done.
+  virtual void Beat(absl::AnyInvocable<void(absl::Status) &&> done) = 0;
+
   // Refuses Create from now on.
   virtual void Drain() = 0;
 
-  // Closes all; `done` comes when each is closed or stuck.
+  // Closes all, the heartbeat's too; `done` comes when each is closed or stuck.
   virtual void CloseAll(absl::Duration grace, absl::AnyInvocable<void() &&> done) = 0;
 };
 

@@ -170,5 +170,15 @@ TEST_F(ListenerTest, TlsFilesMustBeThere) {
   EXPECT_THAT(ErrorOf(config), HasSubstr("tls.cert: cannot read " + config.tls.cert));
 }
 
+TEST(DefaultAddressTest, IsWhereSystemdHasMadeADirectory) {
+  setenv("RUNTIME_DIRECTORY", "/run/interpd:/run/other", 1);
+  EXPECT_EQ(DefaultAddress().value(), "unix:/run/interpd/interpd.sock");
+  unsetenv("RUNTIME_DIRECTORY");
+  setenv("XDG_RUNTIME_DIR", "/run/user/1000", 1);
+  EXPECT_EQ(DefaultAddress().value(),
+            geteuid() == 0 ? "unix:/run/interpd/interpd.sock" : "unix:/run/user/1000/interpd.sock");
+  unsetenv("XDG_RUNTIME_DIR");
+}
+
 }  // namespace
 }  // namespace interpd::daemon
