@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/log/log.h"
 #include "daemon/immediate_rpc.h"
 #include "daemon/process_info.h"
 #include "daemon/proto_time.h"
@@ -63,6 +64,7 @@ absl::Status Drain(ServerState& state, const v1::DrainRequest& request, v1::Drai
     if (!asked.ok()) return asked.status();
     grace = *asked;
   }
+  LOG(INFO) << "a client asks for a drain";
   state.options.on_drain(grace);
   return absl::OkStatus();
 }

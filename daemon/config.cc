@@ -28,6 +28,7 @@ constexpr int64_t kMaxMessageBytes = int64_t{1} << 30;  // protobuf's own limit 
 constexpr int64_t kMinConstantBytes = 4096;
 constexpr int64_t kMaxConstantBytes = int64_t{1} << 44;
 constexpr std::array<std::string_view, 3> kLogLevels = {"info", "warning", "error"};
+constexpr std::array<std::string_view, 4> kLogFormats = {"auto", "text", "journald", "json"};
 
 // ---- One key of the file --------------------------------------------------------------------------------------------
 
@@ -52,6 +53,7 @@ std::vector<Key> Keys(Config& config, std::string& socket_mode) {
       {"constants_dir", &config.constants_dir},
       {"grace_period_seconds", &config.grace_period_seconds},
       {"log_level", &config.log_level},
+      {"log_format", &config.log_format},
       {"tls.cert", &config.tls.cert},
       {"tls.key", &config.tls.key},
       {"tls.client_ca", &config.tls.client_ca},
@@ -189,6 +191,9 @@ std::optional<OutOfRange> FindOutOfRange(const Config& config) {
   }
   if (!absl::c_linear_search(kLogLevels, config.log_level)) {
     return OutOfRange{"log_level", absl::StrCat("must be one of ", absl::StrJoin(kLogLevels, ", "))};
+  }
+  if (!absl::c_linear_search(kLogFormats, config.log_format)) {
+    return OutOfRange{"log_format", absl::StrCat("must be one of ", absl::StrJoin(kLogFormats, ", "))};
   }
   if (config.tls.cert.empty() != config.tls.key.empty()) {
     return OutOfRange{config.tls.cert.empty() ? "tls.key" : "tls.cert", "needs both tls.cert and tls.key"};

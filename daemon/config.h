@@ -33,6 +33,7 @@ struct Config {
   std::string constants_dir;              // where constants persist; empty: nowhere
   double grace_period_seconds = 30;       // for what runs when the daemon is told to end
   std::string log_level = "info";         // info, warning or error
+  std::string log_format = "auto";        // text, journald, json; auto: journald where the journal reads, else text
   interp::InterpreterConfig interpreter;  // what an interpreter gets that does not say otherwise
 };
 

@@ -9,12 +9,13 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "absl/log/globals.h"
-#include "absl/log/initialize.h"
+#include "absl/base/log_severity.h"
 #include "absl/log/log.h"
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
@@ -24,6 +25,7 @@
 #include "daemon/constant_store.h"
 #include "daemon/lifecycle.h"
 #include "daemon/listener.h"
+#include "daemon/log_writer.h"
 #include "daemon/reload.h"
 #include "daemon/server.h"
 #include "daemon/service_manager.h"
@@ -52,7 +54,10 @@ constexpr char kFooter[] =
     "  interpd --listen 0.0.0.0:7878 --tls-cert cert.pem --tls-key key.pem --tls-client-ca ca.pem\n"
     "  interpd --config /etc/interpd.toml --print-config";
 
-void Say(const std::string& message) { std::fprintf(stderr, "interpd: %s\n", message.c_str()); }
+// Before there is a log.
+void Say(std::string_view message) {
+  std::fprintf(stderr, "interpd: %.*s\n", static_cast<int>(message.size()), message.data());
+}
 
 struct CommandLine {
   std::string config_file;
@@ -92,6 +97,9 @@ void AddFlags(CLI::App& app, CommandLine& line, Config& config) {
                  "What runs may go on for so long when the daemon ends (default: 30)")
       ->type_name("SECONDS");
   app.add_option("--log-level", config.log_level, "info, warning or error (default: info)")->type_name("LEVEL");
+  app.add_option("--log-format", config.log_format,
+                 "text, journald or json (default: auto: journald where the journal reads standard error, else text)")
+      ->type_name("FORMAT");
   app.add_option("--path", config.interpreter.path, "Put this directory on every interpreter's sys.path")
       ->type_name("DIR")
       ->expected(1)
@@ -164,8 +172,9 @@ absl::StatusOr<std::unique_ptr<ConstantStore>> Constants(const Config& config, i
 }
 
 // What a reload changes, and how.
-void ApplyReloads(Reloader& reloader, interp::InterpreterRegistry& registry, Server& server, absl::Duration* grace) {
-  reloader.Apply({"log_level"}, [](const Config& config) { absl::SetStderrThreshold(LogLevel(config.log_level)); });
+void ApplyReloads(Reloader& reloader, interp::InterpreterRegistry& registry, Server& server, LogWriter& log,
+                  absl::Duration* grace) {
+  reloader.Apply({"log_level"}, [&log](const Config& config) { log.SetLevel(LogLevel(config.log_level)); });
   reloader.Apply({"grace_period_seconds"},
                  [grace](const Config& config) { *grace = absl::Seconds(config.grace_period_seconds); });
   reloader.Apply({"max_interpreters"}, [&](const Config& config) {
@@ -177,12 +186,15 @@ void ApplyReloads(Reloader& reloader, interp::InterpreterRegistry& registry, Ser
   });
 }
 
-int Serve(const Config& config, Lifecycle& lifecycle, ServiceManager& manager, Reloader& reloader) {
-  absl::StatusOr<Listener> listener = Listener::Prepare(config);
-  if (!listener.ok()) {
-    Say(std::string(listener.status().message()));
+int Serve(const Config& config, Lifecycle& lifecycle, ServiceManager& manager, Reloader& reloader, LogWriter& log) {
+  auto failed = [&log](const absl::Status& why) {
+    log.Say(absl::LogSeverity::kError, why.message());
     return kFailed;
-  }
+  };
+  absl::StatusOr<std::vector<int>> inherited = InheritedSockets();
+  if (!inherited.ok()) return failed(inherited.status());
+  absl::StatusOr<Listener> listener = Listener::Prepare(config, *inherited);
+  if (!listener.ok()) return failed(listener.status());
   channels::ChannelRegistry channels;
   interp::HostConfig host;
   host.max_interpreters = static_cast<size_t>(config.max_interpreters);
@@ -190,14 +202,11 @@ int Serve(const Config& config, Lifecycle& lifecycle, ServiceManager& manager, R
   host.channels = &channels;
   absl::StatusOr<std::unique_ptr<interp::InterpreterRegistry>> registry = interp::InterpreterRegistry::Start(host);
   if (!registry.ok()) {
-    Say(absl::StrCat("cannot start Python: ", registry.status().message()));
-    return kFailed;
+    return failed(absl::InternalError(absl::StrCat("cannot start Python: ", registry.status().message())));
   }
+  log.StartThread();
   absl::StatusOr<std::unique_ptr<ConstantStore>> constants = Constants(config, **registry);
-  if (!constants.ok()) {
-    Say(std::string(constants.status().message()));
-    return kFailed;
-  }
+  if (!constants.ok()) return failed(constants.status());
   ServerOptions options;
   options.max_message_bytes = config.max_message_bytes;
   options.max_interpreters = config.max_interpreters;
@@ -209,14 +218,11 @@ int Serve(const Config& config, Lifecycle& lifecycle, ServiceManager& manager, R
   absl::StatusOr<std::unique_ptr<Server>> server =
       Server::Start(**registry, channels, listener->endpoints(), std::move(options));
   absl::Status bound = server.ok() ? listener->Bound() : server.status();
-  if (!bound.ok()) {
-    Say(std::string(bound.message()));
-    return kFailed;
-  }
-  Say(absl::StrCat("ready ", absl::StrJoin((*server)->addresses(), " ")));
+  if (!bound.ok()) return failed(bound);
+  log.Say(absl::LogSeverity::kInfo, absl::StrCat("ready ", absl::StrJoin((*server)->addresses(), " ")));
 
   absl::Duration grace = absl::Seconds(config.grace_period_seconds);
-  ApplyReloads(reloader, **registry, **server, &grace);
+  ApplyReloads(reloader, **registry, **server, log, &grace);
   bool all_ended = lifecycle.Run(**registry, **server, manager,
                                  {.grace = &grace, .reload = [&reloader] { return reloader.Reload(); }});
   if (!all_ended) {
@@ -224,7 +230,7 @@ int Serve(const Config& config, Lifecycle& lifecycle, ServiceManager& manager, R
     {
       Listener ours = *std::move(listener);
     }
-    std::fflush(nullptr);
+    log.Flush();
     _exit(0);
   }
   server->reset();
@@ -248,18 +254,20 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kUsage;
   }
   if (!config.ok()) {
-    Say(std::string(config.status().message()));
+    Say(config.status().message());
     return kUsage;
   }
   if (line.print_config) {
     std::fputs(PrintConfig(*config).c_str(), stdout);
     return 0;
   }
-  absl::InitializeLog();
-  absl::SetStderrThreshold(LogLevel(config->log_level));
+  // Never deleted: see there.
+  static LogWriter& log = *new LogWriter(LogFormatOf(config->log_format), LogLevel(config->log_level), STDERR_FILENO);
   PrepareProcess();
   Reloader reloader(*config, [&] { return Configure(line, flags, argc, argv); });
-  return Serve(*config, lifecycle, manager, reloader);
+  int code = Serve(*config, lifecycle, manager, reloader, log);
+  log.Flush();
+  return code;
 }
 
 }  // namespace

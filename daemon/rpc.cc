@@ -5,8 +5,12 @@
 #include <grpcpp/support/proto_buffer_reader.h>
 #include <grpcpp/support/proto_buffer_writer.h>
 
+#include <atomic>
 #include <string>
+#include <string_view>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
 namespace interpd::daemon {
@@ -16,7 +20,25 @@ namespace {
 // limit is told where it is too deep.
 constexpr int kMaxMessageDepth = 200;
 
+constexpr size_t kMaxRequestId = 128;
+
+bool CanBeLogged(std::string_view id) {
+  return !id.empty() && id.size() <= kMaxRequestId && absl::c_all_of(id, absl::ascii_isgraph);
+}
+
 }  // namespace
+
+std::string Rpc::request_id() const {
+  if (!request_id_.empty() || !accepted_) return request_id_;
+  auto sent = context_.client_metadata().find("x-request-id");
+  if (sent != context_.client_metadata().end() && CanBeLogged({sent->second.data(), sent->second.size()})) {
+    request_id_.assign(sent->second.data(), sent->second.size());
+  } else {
+    static std::atomic<int64_t> last{0};
+    request_id_ = absl::StrCat("r", last.fetch_add(1, std::memory_order_relaxed) + 1);  // relaxed: only to be unique
+  }
+  return request_id_;
+}
 
 void Rpc::Start() {
   context_.AsyncNotifyWhenDone(static_cast<EventLoop::Tag*>(&done_));

@@ -22,12 +22,13 @@
 #include "daemon/errors.h"
 #include "daemon/event_loop.h"
 #include "daemon/principal.h"
+#include "daemon/request_id.h"
 #include "daemon/rpc_status.h"
 #include "daemon/server_state.h"
 
 namespace interpd::daemon {
 
-class Rpc {
+class Rpc : private HasRequestId {
  public:
   Rpc(const Rpc&) = delete;
   Rpc& operator=(const Rpc&) = delete;
@@ -52,6 +53,7 @@ class Rpc {
 
     void Complete(bool ok) override {
       Rpc* rpc = rpc_;
+      RequestScope scope(rpc);
       (rpc->*completed_)(ok);
       rpc->Unref();
     }
@@ -95,6 +97,9 @@ class Rpc {
   const Principal& principal() const { return *principal_; }
   bool cancelled() const { return cancelled_; }
 
+  // The client's `x-request-id`, if it has sent one that can be logged, or one of our own.
+  std::string request_id() const final;
+
   // Reads a request and lets its bytes go. Errors: MESSAGE_TOO_LARGE; INVALID_FIELD, for bytes that are no such
   // message or that nest too deeply.
   absl::Status Parse(grpc::ByteBuffer& bytes, google::protobuf::Message* message) const;
@@ -110,6 +115,7 @@ class Rpc {
   void Finished(bool) {}
 
   PrincipalRef principal_;
+  mutable std::string request_id_;  // empty: nobody has asked
   int references_ = 0;
   bool accepted_ = false;
   bool finished_ = false;

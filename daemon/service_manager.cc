@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "absl/log/log.h"
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 
@@ -88,5 +89,21 @@ void ServiceManager::ExtendTimeout(absl::Duration time) {
 }
 
 void ServiceManager::FeedWatchdog() { Send("WATCHDOG=1"); }
+
+absl::StatusOr<std::vector<int>> InheritedSockets() {
+  int count = sd_listen_fds(/*unset_environment=*/1);
+  if (count < 0) return absl::ErrnoToStatus(-count, "cannot take over the sockets of the service manager");
+  std::vector<int> sockets;
+  for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + count; ++fd) {
+    if (sd_is_socket_unix(fd, SOCK_STREAM, /*listening=*/1, nullptr, 0) <= 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("file descriptor ", fd,
+                       " of the service manager is no listening unix stream socket; others it cannot hand over: "
+                       "listen on TCP by `listen` in the configuration"));
+    }
+    sockets.push_back(fd);
+  }
+  return sockets;
+}
 
 }  // namespace interpd::daemon

@@ -14,7 +14,9 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
 namespace interpd::daemon {
@@ -50,6 +52,10 @@ class ServiceManager {
   int fd_ = -1;  // connected
   absl::Duration watchdog_ = absl::InfiniteDuration();
 };
+
+// The listening unix sockets that this process was started with (sd_listen_fds(3)), taken out of the environment. Call
+// it before there are threads. Errors: one of the files is something else.
+absl::StatusOr<std::vector<int>> InheritedSockets();
 
 }  // namespace interpd::daemon
 
