@@ -260,6 +260,8 @@ class ValueBuilder {
   void Constant(Ref<ConstantRef> constant);
   // A container whose `count` element nodes follow (for kDict: two for each entry).
   void Begin(Kind kind, size_t count);
+  // A whole value, as one node with what is below it. Copies what it does not refer to.
+  void Append(const Value& value);
 
   // Bytes written so far: what codecs hold against a limit.
   size_t size() const { return size_ + apart_size_; }

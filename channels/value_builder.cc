@@ -103,6 +103,29 @@ void ValueBuilder::Begin(Kind kind, size_t count) {
   Put(kind, wide);
 }
 
+void ValueBuilder::Append(const Value& value) {
+  for (ValueReader reader(value); !reader.done();) {
+    const Node node = reader.Next();
+    switch (node.kind) {
+      case Kind::kNone: None(); break;
+      case Kind::kBool: Bool(node.bool_value); break;
+      case Kind::kInt: Int(node.int_value); break;
+      case Kind::kFloat: Float(node.real); break;
+      case Kind::kComplex: Complex(node.real, node.imag); break;
+      case Kind::kBigInt: BigInt(node.bytes); break;
+      case Kind::kBuffer:
+      case Kind::kChannel:
+      case Kind::kConstant: Refer(node.kind, Ref<Shared>::Borrow(node.shared)); break;
+      default:
+        if (IsContainer(node.kind)) {
+          Begin(node.kind, node.count);
+        } else {
+          Text(node.kind, node.bytes);
+        }
+    }
+  }
+}
+
 Value ValueBuilder::Finish() && {
   if (size_ == 0) {
     CHECK(lone_.kind() != Kind::kNone) << "no value was written";

@@ -51,12 +51,17 @@ std::vector<Key> Keys(Config& config, std::string& socket_mode) {
       {"max_message_bytes", &config.max_message_bytes},
       {"max_constant_bytes", &config.max_constant_bytes},
       {"constants_dir", &config.constants_dir},
+      {"state_dir", &config.state_dir},
       {"grace_period_seconds", &config.grace_period_seconds},
       {"log_level", &config.log_level},
       {"log_format", &config.log_format},
       {"tls.cert", &config.tls.cert},
       {"tls.key", &config.tls.key},
       {"tls.client_ca", &config.tls.client_ca},
+      {"jobs.parallel", &config.jobs.parallel},
+      {"jobs.max_unfinished", &config.jobs.max_unfinished},
+      {"jobs.keep_days", &config.jobs.keep_days},
+      {"jobs.keep_bytes", &config.jobs.keep_bytes},
       {"interpreter.path", &config.interpreter.path},
       {"interpreter.venv", &config.interpreter.venv},
       {"interpreter.site", &config.interpreter.site},
@@ -188,6 +193,14 @@ std::optional<OutOfRange> FindOutOfRange(const Config& config) {
   }
   if (outside(config.grace_period_seconds, 0, 3600)) {
     return OutOfRange{"grace_period_seconds", "must be 0 to 3600"};
+  }
+  if (outside(config.jobs.parallel, 0, 10'000)) return OutOfRange{"jobs.parallel", "must be 0 to 10000"};
+  if (outside(config.jobs.max_unfinished, 1, 1'000'000)) {
+    return OutOfRange{"jobs.max_unfinished", "must be 1 to 1000000"};
+  }
+  if (outside(config.jobs.keep_days, 0, 36'500)) return OutOfRange{"jobs.keep_days", "must be 0 to 36500"};
+  if (outside(config.jobs.keep_bytes, int64_t{1} << 20, int64_t{1} << 50)) {
+    return OutOfRange{"jobs.keep_bytes", "must be 1048576 or more"};
   }
   if (!absl::c_linear_search(kLogLevels, config.log_level)) {
     return OutOfRange{"log_level", absl::StrCat("must be one of ", absl::StrJoin(kLogLevels, ", "))};

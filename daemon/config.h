@@ -21,6 +21,13 @@ struct TlsConfig {
   std::string client_ca;  // PEM file; if set, clients must show a certificate that it has signed
 };
 
+struct JobsConfig {
+  int64_t parallel = 0;  // tasks of all jobs that run at the same time; 0: as many as there are CPUs
+  int64_t max_unfinished = 10'000;
+  double keep_days = 30;                  // ended jobs
+  int64_t keep_bytes = int64_t{1} << 30;  // of the journal; beyond, the jobs that ended first go
+};
+
 struct Config {
   std::vector<std::string> listen;  // unix:PATH or HOST:PORT; empty: the default socket
   bool insecure = false;            // TCP without TLS, on loopback only
@@ -30,6 +37,8 @@ struct Config {
   int64_t max_interpreters = 4096;
   int64_t max_message_bytes = int64_t{64} << 20;
   int64_t max_constant_bytes = int64_t{2} << 30;
+  std::string state_dir;  // where the journal of jobs is; empty: there are no jobs
+  JobsConfig jobs;
   std::string constants_dir;              // where constants persist; empty: nowhere
   double grace_period_seconds = 30;       // for what runs when the daemon is told to end
   std::string log_level = "info";         // info, warning or error

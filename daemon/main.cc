@@ -23,6 +23,7 @@
 #include "daemon/config.h"
 #include "daemon/constant_files.h"
 #include "daemon/constant_store.h"
+#include "daemon/jobs/job_engine.h"
 #include "daemon/lifecycle.h"
 #include "daemon/listener.h"
 #include "daemon/log_writer.h"
@@ -49,6 +50,7 @@ constexpr char kFooter[] =
     "Examples:\n"
     "  interpd\n"
     "  interpd --listen unix:/tmp/interpd.sock --grace-period 5\n"
+    "  interpd --state-dir /var/lib/interpd --jobs-parallel 8\n"
     "  interpd --constants-dir /var/lib/interpd/constants --max-constant-bytes 8589934592\n"
     "  interpd --listen 127.0.0.1:7878 --insecure\n"
     "  interpd --listen 0.0.0.0:7878 --tls-cert cert.pem --tls-key key.pem --tls-client-ca ca.pem\n"
@@ -93,6 +95,13 @@ void AddFlags(CLI::App& app, CommandLine& line, Config& config) {
   app.add_option("--constants-dir", config.constants_dir,
                  "Put the constants whose files are in this directory, and keep there what is put to persist")
       ->type_name("DIR");
+  app.add_option(
+         "--state-dir", config.state_dir,
+         "Run jobs, and keep their journal in this directory (default: $STATE_DIRECTORY, else there are no jobs)")
+      ->type_name("DIR");
+  app.add_option("--jobs-parallel", config.jobs.parallel,
+                 "Tasks of all jobs that run at the same time (default: as many as there are CPUs)")
+      ->type_name("N");
   app.add_option("--grace-period", config.grace_period_seconds,
                  "What runs may go on for so long when the daemon ends (default: 30)")
       ->type_name("SECONDS");
@@ -128,6 +137,11 @@ absl::StatusOr<Config> Configure(const CommandLine& line, Config flags, int argc
     absl::StatusOr<uint32_t> mode = ParseSocketMode(line.socket_mode);
     if (!mode.ok()) return absl::InvalidArgumentError(absl::StrCat("--socket-mode: ", mode.status().message()));
     config.socket_mode = *mode;
+  }
+  // As the service manager sets it; of several directories, the first.
+  const char* state_directory = std::getenv("STATE_DIRECTORY");
+  if (config.state_dir.empty() && state_directory != nullptr) {
+    config.state_dir = std::string_view(state_directory).substr(0, std::string_view(state_directory).find(':'));
   }
   absl::Status checked = CheckConfig(config);
   if (!checked.ok()) return checked;
@@ -171,6 +185,18 @@ absl::StatusOr<std::unique_ptr<ConstantStore>> Constants(const Config& config, i
   return store;
 }
 
+// None without a directory for it. Errors name the file.
+absl::StatusOr<std::unique_ptr<JobEngine>> Jobs(const Config& config) {
+  if (config.state_dir.empty()) return nullptr;
+  return JobEngine::Open({.directory = config.state_dir,
+                          .parallel = config.jobs.parallel,
+                          .max_unfinished = config.jobs.max_unfinished,
+                          .keep = absl::Hours(24) * config.jobs.keep_days,
+                          .keep_bytes = config.jobs.keep_bytes,
+                          .max_result_bytes = config.max_message_bytes / 2,
+                          .interpreter_defaults = config.interpreter});
+}
+
 // What a reload changes, and how.
 void ApplyReloads(Reloader& reloader, interp::InterpreterRegistry& registry, Server& server, LogWriter& log,
                   absl::Duration* grace) {
@@ -195,6 +221,9 @@ int Serve(const Config& config, Lifecycle& lifecycle, ServiceManager& manager, R
   if (!inherited.ok()) return failed(inherited.status());
   absl::StatusOr<Listener> listener = Listener::Prepare(config, *inherited);
   if (!listener.ok()) return failed(listener.status());
+  // Before the interpreters, which have work of its: so it goes after them.
+  absl::StatusOr<std::unique_ptr<JobEngine>> jobs = Jobs(config);
+  if (!jobs.ok()) return failed(jobs.status());
   channels::ChannelRegistry channels;
   interp::HostConfig host;
   host.max_interpreters = static_cast<size_t>(config.max_interpreters);
@@ -212,6 +241,7 @@ int Serve(const Config& config, Lifecycle& lifecycle, ServiceManager& manager, R
   options.max_interpreters = config.max_interpreters;
   options.max_constant_bytes = config.max_constant_bytes;
   options.constants = constants->get();
+  options.jobs = jobs->get();
   options.interpreter_defaults = config.interpreter;
   options.on_drain = [&lifecycle](std::optional<absl::Duration> grace) { lifecycle.RequestDrain(grace); };
   options.on_interpreter_closed = [&lifecycle] { lifecycle.InterpreterClosed(); };

@@ -10,6 +10,7 @@
 #include "interpd/v1/channels.grpc.pb.h"
 #include "interpd/v1/constants.grpc.pb.h"
 #include "interpd/v1/interpreters.grpc.pb.h"
+#include "interpd/v1/jobs.grpc.pb.h"
 
 namespace interpd::daemon {
 
@@ -29,6 +30,11 @@ struct RawChannels
 struct RawConstants
     : v1::Constants::WithRawMethod_Put<v1::Constants::WithRawMethod_Get<
           v1::Constants::WithRawMethod_List<v1::Constants::WithRawMethod_Delete<v1::Constants::Service>>>> {};
+
+struct RawJobs : v1::Jobs::WithRawMethod_Submit<
+                     v1::Jobs::WithRawMethod_Get<v1::Jobs::WithRawMethod_List<v1::Jobs::WithRawMethod_Watch<
+                         v1::Jobs::WithRawMethod_Logs<v1::Jobs::WithRawMethod_Results<v1::Jobs::WithRawMethod_Cancel<
+                             v1::Jobs::WithRawMethod_Retry<v1::Jobs::WithRawMethod_Delete<v1::Jobs::Service>>>>>>>>> {};
 
 struct RawAdmin : v1::Admin::WithRawMethod_GetInfo<v1::Admin::WithRawMethod_Drain<v1::Admin::Service>> {};
 

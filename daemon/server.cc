@@ -23,6 +23,7 @@
 #include "daemon/health_service.h"
 #include "daemon/heartbeat.h"
 #include "daemon/interpreters_service.h"
+#include "daemon/jobs_service.h"
 #include "daemon/reflection_service.h"
 #include "daemon/rpc.h"
 #include "daemon/unix_listener.h"
@@ -73,6 +74,7 @@ class Server::Impl {
         interpreters_(state_),
         channels_(state_),
         constants_(state_),
+        jobs_(state_),
         admin_(state_),
         health_(state_),
         reflection_(state_),
@@ -80,6 +82,7 @@ class Server::Impl {
     builder.RegisterService(interpreters_.service());
     builder.RegisterService(channels_.service());
     builder.RegisterService(constants_.service());
+    builder.RegisterService(jobs_.service());
     builder.RegisterService(admin_.service());
     builder.RegisterService(health_.service());
     builder.RegisterService(reflection_.service());
@@ -113,10 +116,13 @@ class Server::Impl {
       }
       state_.addresses.push_back(is_unix ? endpoints[i].address : WithPort(endpoints[i].address, ports[i]));
     }
+    absl::Status jobs = StartJobs();
+    if (!jobs.ok()) return jobs;
     loop_.Run([this] {
       interpreters_.Listen();
       channels_.Listen();
       constants_.Listen();
+      jobs_.Listen();
       admin_.Listen();
       health_.Listen();
       reflection_.Listen();
@@ -141,12 +147,21 @@ class Server::Impl {
       health_.Changed();
     });
     state_.registry.Drain();
+    if (state_.jobs != nullptr) state_.jobs->engine.BeginDrain();
   }
 
   void Shutdown() {
     if (stopped_) return;
     stopped_ = true;
     unix_listener_.reset();  // before the server, which it gives connections to
+    if (state_.jobs != nullptr) {
+      loop_.Run([this] {
+        state_.draining = true;
+        state_.jobs->closing = true;
+      });
+      // First, so that what has ended is in the journal, whatever comes.
+      state_.jobs->engine.Stop();
+    }
     if (server_ != nullptr) {
       loop_.Run([this] {
         state_.draining = true;
@@ -165,12 +180,24 @@ class Server::Impl {
     // They have been told to give up, and post their last answers.
     state_.put_threads.Stop();
     state_.file_thread.Stop();
+    if (state_.jobs != nullptr) state_.jobs->thread.Stop();
     loop_.Stop();
   }
 
   const std::vector<std::string>& addresses() const { return state_.addresses; }
 
  private:
+  absl::Status StartJobs() {
+    JobEngine* engine = state_.options.jobs;
+    if (engine == nullptr) return absl::OkStatus();
+    absl::Status started = engine->Start(state_.registry, state_.channel_names, state_.options.on_interpreter_closed);
+    if (!started.ok()) return started;
+    absl::StatusOr<std::unique_ptr<JournalReader>> reader = JournalReader::Open(engine->options().directory);
+    if (!reader.ok()) return reader.status();
+    state_.jobs = std::make_unique<JobsState>(*engine, *std::move(reader));
+    return absl::OkStatus();
+  }
+
   // The order matters: RPCs, which the loop ends, use the state and the services; gRPC's server uses the services and
   // goes before the queue does.
   EventLoop loop_;
@@ -181,6 +208,7 @@ class Server::Impl {
   InterpretersService interpreters_;
   ChannelsService channels_;
   ConstantsService constants_;
+  JobsService jobs_;
   AdminService admin_;
   HealthService health_;
   ReflectionService reflection_;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@
 #include "daemon/constant_store.h"
 #include "daemon/create_requests.h"
 #include "daemon/event_loop.h"
+#include "daemon/jobs_state.h"
 #include "daemon/queue_room.h"
 #include "daemon/worker_threads.h"
 #include "interp/interpreter_registry.h"
@@ -36,6 +38,9 @@ struct ServerOptions {
   int64_t max_constant_bytes = int64_t{2} << 30;  // likewise, and of the content that a put sends
   // Of that registry's constants; must outlive the server. Null: one that persists nothing.
   ConstantStore* constants = nullptr;
+
+  // Must outlive the server, and not be started. Null: there are no jobs.
+  JobEngine* jobs = nullptr;
 
   // What an interpreter gets that does not say otherwise: `path` is put after its own, `site` and `may_publish` are
   // added to its own, the others count where its own is empty or 0.
@@ -67,8 +72,9 @@ struct ServerState {
   // Puts and deletes: on threads apart, so that the short do not wait for the long. The threads are any thread's.
   WorkerThreads put_threads{2};
   WorkerThreads file_thread{1};
-  int64_t calls = 0;              // from their acceptance until gRPC has done with them
-  std::function<void()> on_idle;  // if set: there are no calls any more
+  std::unique_ptr<JobsState> jobs;  // null: there are none
+  int64_t calls = 0;                // from their acceptance until gRPC has done with them
+  std::function<void()> on_idle;    // if set: there are no calls any more
   // Calls that may stay open without work: they are ended at the end.
   absl::flat_hash_set<Rpc*> open_streams;
 };

@@ -33,7 +33,9 @@ int Execute(PyObject* module) {
   auto* state = new HostState{.link = link->shared_from_this()};
   *static_cast<HostState**>(PyModule_GetState(module)) = state;
   const bool added = AddExceptions(module, *state) && AddChannelType(module, *state) && AddBufferType(module, *state) &&
-                     AddSelectedType(module, *state) && AddWatchType(module, *state) && AddConstants(module, *state);
+                     AddSelectedType(module, *state) && AddWatchType(module, *state) && AddConstants(module, *state) &&
+                     // Jobs put their task there.
+                     PyModule_AddObjectRef(module, "task", Py_None) == 0;
   return added ? 0 : -1;
 }
 
@@ -86,7 +88,8 @@ PyModuleDef* Definition() {
           "    index, channel, value = interpd.select([ch, other], timeout=2)\n"
           "    value = await ch.arecv()                     # in asyncio, without a thread\n"
           "    buf = interpd.buffer(1 << 20)                # memory that they share\n"
-          "    interpd.constants['prices']['apple']         # read-only objects that all of them use\n\n"
+          "    interpd.constants['prices']['apple']         # read-only objects that all of them use\n"
+          "    interpd.task.key, interpd.task.attempt       # in a job: which task this is\n\n"
           "Channels can be sent through channels, and passed to calls and returned by them. So can constants and\n"
           "what is in them; nothing of them is copied.",
       .m_size = sizeof(HostState*),

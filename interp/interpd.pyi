@@ -6,7 +6,7 @@ file is for editors and type checkers; help(interpd) shows the same. A test comp
 
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Final, Literal, NamedTuple, Self, overload
+from typing import Any, Final, Literal, NamedTuple, Protocol, Self, overload
 
 class ChannelError(Exception):
     """Base of what goes wrong with channels."""
@@ -204,3 +204,26 @@ def select(
     None for a case that sent; or `default`, if one is given and none is ready. Raises TimeoutError after `timeout`
     seconds, and ChannelClosed, with the attribute `index`, when a case's channel is closed (and for a receiver empty).
     """
+
+class Task(Protocol):
+    """The task of a job that this interpreter runs. Not in the module itself: it is the type of `task`."""
+
+    job: str
+    """The job's name, "jobs/ID"."""
+    index: int
+    """Which of its tasks this is, from 0."""
+    count: int
+    """How many tasks the job has."""
+    attempt: int
+    """1, and one more each time that the task is tried again, also because the daemon was killed."""
+    after: dict[str, list[Any]]
+    """The results of the jobs that this one comes after, under their names and their display names."""
+    result: Any
+    """Set by a script without inputs: what Results is to give as its result."""
+
+    @property
+    def key(self) -> str:
+        """The same in all attempts at this task, and in no other task: an idempotency key."""
+
+task: Task | None
+"""In the interpreters of jobs; None elsewhere."""

@@ -1,0 +1,70 @@
+#include "daemon/job_rpc.h"
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "daemon/page.h"
+
+namespace interpd::daemon {
+
+void GetJobRpc::Listen(void* tag) {
+  service_.RequestGet(&context_, &request_bytes_, &responder_, state_.loop.queue(), state_.loop.queue(), tag);
+}
+
+absl::Status GetJobRpc::ReadAnswer(const v1::GetJobRequest& request, const JobsState& jobs, v1::Job* response) {
+  absl::StatusOr<std::string_view> id = ParseJobName(request.name());
+  if (!id.ok()) return id.status();
+  absl::StatusOr<JobRecord> record = jobs.reader->FindJob("", *id);
+  if (!record.ok()) return record.status();
+  EncodeJob(*record, jobs.engine.RunningCount(record->id), response);
+  absl::StatusOr<std::string> script = jobs.reader->Script(record->id);
+  if (!script.ok()) return script.status();
+  response->mutable_spec()->set_script(*std::move(script));
+  return absl::OkStatus();
+}
+
+void ListJobsRpc::Listen(void* tag) {
+  service_.RequestList(&context_, &request_bytes_, &responder_, state_.loop.queue(), state_.loop.queue(), tag);
+}
+
+absl::Status ListJobsRpc::ReadAnswer(const v1::ListJobsRequest& request, const JobsState& jobs,
+                                     v1::ListJobsResponse* response) {
+  absl::StatusOr<Page> page = DecodePage(request.page_size(), request.page_token());
+  if (!page.ok()) return page.status();
+  JournalReader::Filter filter;
+  if (!page->after.empty() && (!absl::SimpleAtoi(page->after, &filter.before) || filter.before <= 0)) {
+    return InvalidField("page_token", "is of no List call");
+  }
+  for (int state : request.states()) {
+    if (!v1::Job::State_IsValid(state) || state == 0)
+      return InvalidField("states", absl::StrCat("has no state ", state));
+    filter.states |= uint64_t{1} << state;
+  }
+  if (!request.parent().empty()) {
+    absl::StatusOr<std::string_view> parent = ParseJobName(request.parent(), "parent");
+    if (!parent.ok()) return parent.status();
+    filter.parent = *parent;
+  }
+  const int64_t limit = static_cast<int64_t>(page->size);
+  absl::StatusOr<std::vector<JobRecord>> found = jobs.reader->List(filter, limit + 1);
+  if (!found.ok()) return found.status();
+  if (static_cast<int64_t>(found->size()) > limit) {
+    found->pop_back();
+    response->set_next_page_token(EncodePageToken(absl::StrCat(found->back().id)));
+  }
+  for (const JobRecord& record : *found) EncodeJob(record, jobs.engine.RunningCount(record.id), response->add_jobs());
+  return absl::OkStatus();
+}
+
+void CancelJobRpc::Listen(void* tag) {
+  service_.RequestCancel(&context_, &request_bytes_, &responder_, state_.loop.queue(), state_.loop.queue(), tag);
+}
+
+void RetryJobRpc::Listen(void* tag) {
+  service_.RequestRetry(&context_, &request_bytes_, &responder_, state_.loop.queue(), state_.loop.queue(), tag);
+}
+
+void DeleteJobRpc::Listen(void* tag) {
+  service_.RequestDelete(&context_, &request_bytes_, &responder_, state_.loop.queue(), state_.loop.queue(), tag);
+}
+
+}  // namespace interpd::daemon

@@ -1,0 +1,440 @@
+// The life of a job in the engine: found again after a start, waiting, ended, cancelled, deleted.
+#include <algorithm>
+#include <utility>
+
+#include "absl/log/log.h"
+#include "absl/strings/str_cat.h"
+#include "daemon/errors.h"
+#include "daemon/jobs/cron.h"
+#include "daemon/jobs/job_engine.h"
+#include "daemon/jobs/job_errors.h"
+#include "daemon/proto_time.h"
+
+namespace interpd::daemon {
+namespace {
+
+constexpr absl::Duration kCleanUpPause = absl::Minutes(1);
+constexpr int64_t kDeletedRows = 500;  // in one transaction
+constexpr int64_t kFreedPages = 500;
+
+// What a batch of inputs that is made here holds at most.
+constexpr int kBatchValues = 1000;
+constexpr size_t kBatchBytes = 256 << 10;
+
+// When something that failed for a reason of ours is tried again.
+constexpr absl::Duration kTryAgain = absl::Seconds(1);
+
+absl::Time StartTime(const v1::JobSpec& spec) {
+  if (!spec.has_start_time()) return absl::InfinitePast();
+  return absl::FromUnixSeconds(spec.start_time().seconds()) + absl::Nanoseconds(spec.start_time().nanos());
+}
+
+bool IsUnbegun(const JobRecord& record) {
+  return record.state == v1::Job::SCHEDULED || record.state == v1::Job::WAITING || record.state == v1::Job::QUEUED;
+}
+
+v1::JobError ErrorOf(std::string_view message) {
+  v1::JobError error;
+  error.set_message(std::string(message));
+  return error;
+}
+
+}  // namespace
+
+// ---- after a start --------------------------------------------------------------------------------------------------
+
+absl::Status JobEngine::Recover() {
+  // Uploads that nobody can finish any more, and deletions that were not finished.
+  for (int state : {kReceivingInputs, kDeleting}) {
+    absl::StatusOr<std::vector<JobRecord>> gone = journal_.JobsInStates(state, state);
+    if (!gone.ok()) return gone.status();
+    for (const JobRecord& record : *gone) deleting_.push_back(record.id);
+  }
+  absl::StatusOr<std::vector<JobRecord>> unfinished = journal_.JobsInStates(v1::Job::SCHEDULED, v1::Job::RUNNING);
+  if (!unfinished.ok()) return unfinished.status();
+  for (JobRecord& record : *unfinished) Adopt(std::move(record));
+  return InTransaction(Journal::Sync::kYes, [this] {
+    std::vector<int64_t> ids;
+    for (const auto& [id, job] : jobs_) ids.push_back(id);
+    std::sort(ids.begin(), ids.end());  // older jobs first, as they came
+    for (int64_t id : ids) {
+      ActiveJob& job = *Find(id);
+      absl::Status recovered = RecoverTasks(job);
+      if (recovered.ok()) recovered = Await(job);
+      if (!recovered.ok()) return recovered;
+      to_settle_.push_back(id);
+    }
+    std::reverse(to_settle_.begin(), to_settle_.end());  // the last is looked at first
+    if (!ids.empty()) LOG(INFO) << "goes on with " << ids.size() << " jobs";
+    return absl::OkStatus();
+  });
+}
+
+absl::Status JobEngine::RecoverTasks(ActiveJob& job) {
+  if (job.record.next_index == 0) return absl::OkStatus();
+  const int allowed = job.record.spec.max_interruptions();
+  bool changed = false;
+  const auto interrupted = [&](TaskRecord task) {
+    task.state = v1::Task::PENDING;
+    ++task.interruptions;
+    if (task.interruptions > allowed) {
+      task.state = v1::Task::FAILED;
+      v1::Task outcome;
+      outcome.set_error(absl::StrCat("the daemon ended ", task.interruptions, " times while it ran"));
+      task.outcome = outcome.SerializeAsString();
+      task.end_time = absl::Now();
+      ++job.record.failed;
+      changed = true;
+    }
+    return journal_.SaveTask(task);
+  };
+  // What was begun for the first time has no row.
+  absl::StatusOr<std::vector<int64_t>> missing = journal_.TasksWithoutRow(job.record.id, job.record.next_index);
+  if (!missing.ok()) return missing.status();
+  int64_t after = -1;
+  for (;;) {
+    absl::StatusOr<std::vector<TaskRecord>> tasks =
+        journal_.UnfinishedTasks(job.record.id, after, job.record.next_index, 1000);
+    if (!tasks.ok()) return tasks.status();
+    if (tasks->empty()) break;
+    for (TaskRecord& task : *tasks) {
+      after = task.index;
+      if (task.state != v1::Task::RUNNING) continue;
+      absl::Status saved = interrupted(std::move(task));
+      if (!saved.ok()) return saved;
+    }
+  }
+  for (int64_t index : *missing) {
+    absl::Status saved = interrupted({.job = job.record.id, .index = index, .attempt = 1});
+    if (!saved.ok()) return saved;
+  }
+  job.FindInJournal();
+  return changed ? journal_.UpdateJob(job.record) : absl::OkStatus();
+}
+
+absl::Status JobEngine::Await(ActiveJob& job) {
+  if (job.record.state != v1::Job::QUEUED && job.record.state != v1::Job::WAITING) return absl::OkStatus();
+  if (job.record.spec.after().empty()) return absl::OkStatus();
+  absl::StatusOr<std::vector<int64_t>> after = journal_.DependenciesOf(job.record.id);
+  if (!after.ok()) return after.status();
+  for (int64_t id : *after) {
+    ActiveJob* active = Find(id);
+    if (active != nullptr && !active->record.has_ended()) {
+      job.waiting_for.insert(id);
+      dependents_[id].push_back(job.record.id);
+      continue;
+    }
+    absl::StatusOr<std::optional<JobRecord>> ended = journal_.FindJob(id);
+    if (!ended.ok()) return ended.status();
+    const int state = active != nullptr ? active->record.state : ended->has_value() ? (*ended)->state : kDeleting;
+    if (state != v1::Job::SUCCEEDED) {
+      job.failed_dependency = ended->has_value() ? (*ended)->name : absl::StrCat(id);
+    }
+  }
+  return absl::OkStatus();
+}
+
+// ---- from state to state --------------------------------------------------------------------------------------------
+
+void JobEngine::Settle(ActiveJob& job, absl::Time now) {
+  JobRecord& record = job.record;
+  if (record.has_ended() || record.state == kDeleting) return;
+  const int before = record.state;
+  if (!record.spec.cron().empty()) return RunCron(job, now);
+  if (IsUnbegun(record)) {
+    if (!job.failed_dependency.empty()) {
+      return Fail(
+          job, ErrorOf(absl::StrCat("jobs/", job.failed_dependency, ", which it comes after, has not succeeded")), now);
+    }
+    if (!job.waiting_for.empty()) {
+      record.state = v1::Job::WAITING;
+    } else if (StartTime(record.spec) > now) {
+      record.state = v1::Job::SCHEDULED;
+      record.due_time = StartTime(record.spec);
+      SetTimer(job, record.due_time);
+    } else {
+      record.state = v1::Job::QUEUED;
+      record.due_time = kNoTime;
+      if (record.spec.results_of_after() && record.task_count == 0) {
+        // What the others have left must be in the journal.
+        absl::Status copied =
+            unsaved_tasks_.empty() ? CopyResultsAsInputs(job) : absl::UnavailableError("the journal is behind");
+        if (!copied.ok()) {
+          LOG(WARNING) << "jobs/" << record.name << " has to wait: " << copied.message();
+          record.state = v1::Job::WAITING;
+          SetTimer(job, now + kTryAgain);
+        }
+      }
+    }
+  }
+  if (record.state != before) MarkDirty(job);
+  EndIfComplete(job, now);
+  if (record.has_ended()) return;
+  dispatcher_.Update(job, now);
+  if (record.state == v1::Job::RUNNING || record.state == v1::Job::QUEUED) {
+    SetTimer(job, std::max(job.NextTaskTime(), job.not_before));
+  }
+}
+
+absl::Status JobEngine::CopyResultsAsInputs(ActiveJob& job) {
+  JobRecord copy = job.record;
+  absl::Status copied = InTransaction(Journal::Sync::kNo, [&] {
+    v1::ValueBatch batch;
+    int64_t first = 0;
+    size_t bytes = 0;
+    const auto write = [&] {
+      const int count = batch.runs_size() == 0 ? 0 : batch.runs(0).values().items_size();
+      if (count == 0) return absl::OkStatus();
+      absl::Status inserted = journal_.InsertInput(copy.id, first, batch.SerializeAsString());
+      first += count;
+      batch.Clear();
+      bytes = 0;
+      return inserted;
+    };
+    for (const std::string& name : copy.spec.after()) {
+      absl::StatusOr<std::optional<JobRecord>> after =
+          journal_.FindJob(std::string_view(name).substr(name.find('/') + 1));
+      if (!after.ok()) return after.status();
+      if (!after->has_value()) continue;
+      absl::Status visited = journal_.ForEachResult((*after)->id, [&](std::string_view outcome) {
+        v1::Task task;
+        if (!task.ParseFromArray(outcome.data(), static_cast<int>(outcome.size()))) {
+          return MakeError(absl::StatusCode::kInternal, v1::INTERNAL_ERROR, "the journal's results are damaged");
+        }
+        if (batch.runs_size() == 0) batch.add_runs();
+        v1::ValueBatch::Values& values = *batch.mutable_runs(0)->mutable_values();
+        values.mutable_items()->AddAllocated(task.release_result());
+        bytes += outcome.size();
+        return values.items_size() >= kBatchValues || bytes >= kBatchBytes ? write() : absl::OkStatus();
+      });
+      if (!visited.ok()) return visited;
+    }
+    absl::Status written = write();
+    copy.task_count = first;
+    return written.ok() ? journal_.UpdateJob(copy) : written;
+  });
+  if (copied.ok()) job.record = std::move(copy);
+  return copied;
+}
+
+void JobEngine::EndIfComplete(ActiveJob& job, absl::Time now) {
+  const JobRecord& record = job.record;
+  const bool begins = record.state == v1::Job::QUEUED || record.state == v1::Job::RUNNING;
+  if (!begins || record.succeeded + record.failed < record.task_count) return;
+  End(job, record.failed > 0 ? v1::Job::FAILED : v1::Job::SUCCEEDED, now);
+}
+
+void JobEngine::Fail(ActiveJob& job, const v1::JobError& error, absl::Time now) {
+  job.record.error = error.SerializeAsString();
+  End(job, v1::Job::FAILED, now);
+}
+
+void JobEngine::End(ActiveJob& job, v1::Job::State state, absl::Time now) {
+  JobRecord& record = job.record;
+  record.state = state;
+  record.end_time = now;
+  record.due_time = kNoTime;
+  MarkDirty(job);
+  sync_next_ = true;
+  while (!job.workers.empty()) CloseWorker(job, *job.workers.back());
+  std::erase_if(taken_, [&](const Taken& taken) { return taken.task.job == record.id; });
+  job.running = 0;
+  dispatcher_.Remove(job);
+  if (auto timer = timer_of_.find(record.id); timer != timer_of_.end()) {
+    timers_.erase({timer->second, record.id});
+    timer_of_.erase(timer);
+  }
+  job.Forget();
+  if (auto dependents = dependents_.find(record.id); dependents != dependents_.end()) {
+    for (int64_t id : dependents->second) {
+      ActiveJob* dependent = Find(id);
+      if (dependent == nullptr) continue;
+      dependent->waiting_for.erase(record.id);
+      if (state != v1::Job::SUCCEEDED) dependent->failed_dependency = record.name;
+      // Results that are to be its inputs must be in the journal first: it is settled after the next Flush.
+      SetTimer(*dependent, now + absl::Nanoseconds(1));
+    }
+    dependents_.erase(dependents);
+  }
+}
+
+void JobEngine::SetTimer(ActiveJob& job, absl::Time time) {
+  if (time == absl::InfiniteFuture()) return;
+  auto [timer, is_new] = timer_of_.emplace(job.record.id, time);
+  if (!is_new) {
+    if (timer->second <= time) return;
+    timers_.erase({timer->second, job.record.id});
+    timer->second = time;
+  }
+  timers_.emplace(time, job.record.id);
+}
+
+void JobEngine::RunCron(ActiveJob& job, absl::Time now) {
+  JobRecord& record = job.record;
+  absl::StatusOr<Cron> cron = Cron::Parse(record.spec.cron());
+  const absl::TimeZone zone = absl::LocalTimeZone();
+  if (!cron.ok()) return Fail(job, ErrorOf(absl::StrCat("its cron expression ", cron.status().message())), now);
+  const bool is_due = record.state == v1::Job::SCHEDULED && record.due_time != kNoTime && record.due_time <= now;
+  if (is_due && !draining_.load(std::memory_order_relaxed)) {
+    ActiveJob* last = Find(record.last_run);
+    if (last == nullptr || last->record.has_ended()) {
+      SubmitCommand submit = {.owner = record.owner, .complete = true};
+      absl::StatusOr<std::string> script = journal_.Script(record.id);
+      absl::Status made = script.status();
+      if (made.ok()) {
+        NewJob& run = submit.jobs.emplace_back(NewJob{.spec = record.spec, .script = *std::move(script)});
+        run.spec.clear_cron();
+        run.spec.clear_start_time();
+        submit.parent = &record;
+        made = InTransaction(Journal::Sync::kYes, [&] {
+          absl::Status inserted = Insert(submit);
+          if (!inserted.ok()) return inserted;
+          JobRecord updated = record;
+          ++updated.run_count;
+          updated.last_run = submit.records[0].id;
+          updated.last_run_name = submit.records[0].name;
+          inserted = journal_.UpdateJob(updated);
+          if (inserted.ok()) record = std::move(updated);
+          return inserted;
+        });
+      }
+      if (!made.ok()) {
+        LOG(ERROR) << "jobs/" << record.name << " is due: " << made.message();
+        return SetTimer(job, now + kTryAgain);
+      }
+      Admit(std::move(submit.records[0]));
+    } else {
+      LOG(WARNING) << "jobs/" << record.name << " is due, but jobs/" << last->record.name << " has not ended: left out";
+    }
+  }
+  if (record.state != v1::Job::SCHEDULED || is_due || record.due_time == kNoTime) {
+    std::optional<absl::Time> next = cron->Next(std::max(now, StartTime(record.spec)), zone);
+    if (!next) return Fail(job, ErrorOf("its cron expression is never due"), now);
+    record.state = v1::Job::SCHEDULED;
+    record.due_time = *next;
+    MarkDirty(job);
+  }
+  SetTimer(job, record.due_time);
+}
+
+// ---- what clients do to jobs ----------------------------------------------------------------------------------------
+
+void JobEngine::DoCancel(const std::string& owner, const std::string& name, Answer done) {
+  absl::StatusOr<ActiveJob*> job = FindOrLoad(owner, name);
+  if (!job.ok()) return std::move(done)(job.status());
+  if (!(*job)->record.has_ended()) End(**job, v1::Job::CANCELLED, absl::Now());
+  answers_.emplace_back(std::move(done), (*job)->record);
+  ForgetIfOver(**job);
+}
+
+void JobEngine::DoRetry(const std::string& owner, const std::string& name, Answer done) {
+  absl::StatusOr<ActiveJob*> found = FindOrLoad(owner, name);
+  if (!found.ok()) return std::move(done)(found.status());
+  ActiveJob& job = **found;
+  JobRecord record = job.record;
+  const auto refuse = [&](std::string_view problem) {
+    ForgetIfOver(job);
+    std::move(done)(WrongJobState(name, record.state, problem));
+  };
+  if (!record.has_ended()) return refuse("it has not ended; there is nothing to retry yet");
+  if (record.state == v1::Job::SUCCEEDED) return refuse("all of its tasks have succeeded");
+  if (job.closing_workers > 0) return refuse("its tasks are still being stopped; try again in a moment");
+  if (!record.spec.cron().empty()) return refuse("it has a cron expression; submit it again");
+  record.state = v1::Job::QUEUED;
+  record.failed = 0;
+  record.end_time = kNoTime;
+  record.error.clear();
+  absl::Status written = InTransaction(Journal::Sync::kYes, [&] {
+    // What was running when it was cancelled, for the first time, has no rows.
+    absl::StatusOr<std::vector<int64_t>> missing = journal_.TasksWithoutRow(record.id, record.next_index);
+    if (!missing.ok()) return missing.status();
+    absl::Status status = journal_.ResetTasks(record.id);
+    for (int64_t index : *missing) {
+      if (status.ok()) status = journal_.SaveTask({.job = record.id, .index = index, .attempt = 1});
+    }
+    return status.ok() ? journal_.UpdateJob(record) : status;
+  });
+  if (!written.ok()) {
+    ForgetIfOver(job);
+    return std::move(done)(written);
+  }
+  job.record = std::move(record);
+  job.failed_dependency.clear();
+  job.load_failures = 0;
+  job.not_before = absl::InfinitePast();
+  job.FindInJournal();
+  absl::Status awaited = Await(job);
+  if (!awaited.ok()) LOG(ERROR) << "jobs/" << name << ": " << awaited.message();
+  Settle(job, absl::Now());
+  again_ = true;
+  answers_.emplace_back(std::move(done), job.record);
+}
+
+void JobEngine::DoDelete(const std::string& owner, const std::string& name, Answer done) {
+  absl::StatusOr<ActiveJob*> found = FindOrLoad(owner, name);
+  if (!found.ok()) return std::move(done)(found.status());
+  ActiveJob& job = **found;
+  const auto refuse = [&](std::string_view problem) {
+    ForgetIfOver(job);
+    std::move(done)(WrongJobState(name, job.record.state, problem));
+  };
+  if (!job.record.has_ended() && job.record.state != v1::Job::SCHEDULED) return refuse("cancel it first");
+  absl::StatusOr<std::vector<int64_t>> dependents = journal_.DependentsOf(job.record.id);
+  if (!dependents.ok()) return std::move(done)(dependents.status());
+  if (!dependents->empty()) {
+    return refuse(absl::StrCat(dependents->size(), " jobs that have not ended come after it or use its inputs"));
+  }
+  if (!job.record.has_ended()) End(job, v1::Job::CANCELLED, absl::Now());
+  job.record.state = kDeleting;
+  MarkDirty(job);
+  sync_next_ = true;
+  deleting_.push_back(job.record.id);
+  answers_.emplace_back(std::move(done), job.record);
+  again_ = true;
+}
+
+// ---- room -----------------------------------------------------------------------------------------------------------
+
+void JobEngine::CleanUp(absl::Time now) {
+  if (deleting_.empty() && now < next_clean_up_) return;
+  absl::Status cleaned = CleanUpSome(now);
+  if (!cleaned.ok()) {
+    LOG(WARNING) << "the journal of jobs could not be cleaned up: " << cleaned.message();
+    next_clean_up_ = now + kCleanUpPause;
+  } else if (!deleting_.empty()) {
+    again_ = true;
+  }
+}
+
+absl::Status JobEngine::CleanUpSome(absl::Time now) {
+  if (!deleting_.empty()) {
+    absl::StatusOr<bool> gone = false;
+    absl::Status deleted = InTransaction(Journal::Sync::kNo, [&] {
+      gone = journal_.DeleteSome(deleting_.back(), kDeletedRows);
+      return gone.status();
+    });
+    if (!deleted.ok()) return deleted;
+    if (*gone) deleting_.pop_back();
+    return deleting_.empty() ? journal_.Shrink(kFreedPages) : absl::OkStatus();
+  }
+  next_clean_up_ = now + kCleanUpPause;
+  absl::StatusOr<int64_t> used = journal_.UsedBytes();
+  if (!used.ok()) return used.status();
+  const bool too_big = *used > options_.keep_bytes;
+  absl::StatusOr<std::optional<int64_t>> oldest =
+      journal_.OldestEnded(too_big ? absl::FromUnixSeconds(int64_t{1} << 40) : now - options_.keep);
+  if (!oldest.ok()) return oldest.status();
+  if (!oldest->has_value() || jobs_.contains(**oldest)) return journal_.Shrink(kFreedPages);
+  absl::StatusOr<std::optional<JobRecord>> record = journal_.FindJob(**oldest);
+  if (!record.ok()) return record.status();
+  LOG(INFO) << "jobs/" << (*record)->name << " is deleted: "
+            << (too_big ? "the journal is over jobs.keep_bytes" : "it ended more than jobs.keep_days ago");
+  (*record)->state = kDeleting;
+  absl::Status updated = InTransaction(Journal::Sync::kNo, [&] { return journal_.UpdateJob(**record); });
+  if (!updated.ok()) return updated;
+  deleting_.push_back((*record)->id);
+  next_clean_up_ = now;  // there may be more
+  return absl::OkStatus();
+}
+
+}  // namespace interpd::daemon
