@@ -249,6 +249,7 @@ TEST_F(ChannelsTest, AttachHoldsUpAClientWhoseValuesWait) {
   EXPECT_LT(Info().rss_bytes(), before + 64'000'000);
   receiver->Stop();
   EXPECT_TRUE(receiver->End().ok());
+  WaitFor([](const v1::Channel& channel) { return channel.length() == 4 && channel.waiting_senders() == 1; });
   Close("channels/c");
   EXPECT_EQ(InfoOf(sender->End()).reason(), "CHANNEL_CLOSED");
   EXPECT_EQ(sender->sent(), 14);
