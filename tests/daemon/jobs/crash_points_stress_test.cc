@@ -18,8 +18,8 @@
 #include <set>
 #include <sstream>
 
-#include "absl/log/initialize.h"
 #include "absl/log/globals.h"
+#include "absl/log/initialize.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -45,14 +45,16 @@ constexpr int kTasks = 4;
 v1::JobSpec Mapped(const std::string& directory) {
   v1::JobSpec spec;
   spec.set_display_name("mapped");
-  spec.set_script(absl::StrCat(
-      "import interpd, os\n"
-      "fd = os.open('", directory, "/runs', os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)\n"
-      "def task(item):\n"
-      "    if item == 1 and interpd.task.attempt == 1: raise ValueError('the first attempt')\n"
-      "    print('running', item)\n"
-      "    os.write(fd, f'{interpd.task.key} {item}\\n'.encode())\n"
-      "    return item * 10\n"));
+  spec.set_script(
+      absl::StrCat("import interpd, os\n"
+                   "fd = os.open('",
+                   directory,
+                   "/runs', os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)\n"
+                   "def task(item):\n"
+                   "    if item == 1 and interpd.task.attempt == 1: raise ValueError('the first attempt')\n"
+                   "    print('running', item)\n"
+                   "    os.write(fd, f'{interpd.task.key} {item}\\n'.encode())\n"
+                   "    return item * 10\n"));
   for (int i = 0; i < kTasks; ++i) spec.mutable_values()->add_runs()->mutable_ints()->add_items(i);
   spec.set_retries(3);
   spec.mutable_backoff()->set_nanos(1000);
@@ -66,8 +68,8 @@ v1::JobSpec Summed() {
   return spec;
 }
 
-// Submits two jobs under one request id (so that one that was accepted already is found), prints "accepted NAME NAME", and
-// "done" when they have ended. With `at`, dies at that write.
+// Submits two jobs under one request id (so that one that was accepted already is found), prints "accepted NAME NAME",
+// and "done" when they have ended. With `at`, dies at that write.
 int RunJobs(const std::string& directory, int64_t at, Death death) {
   absl::SetMinLogLevel(absl::LogSeverityAtLeast::kError);
   alarm(60);  // one that does not end has failed
@@ -91,10 +93,11 @@ int RunJobs(const std::string& directory, int64_t at, Death death) {
   }
   std::vector<JobRecord> records;
   absl::Notification submitted;
-  (*engine)->Submit("", "the same each time", std::move(jobs), true, [&](absl::StatusOr<std::vector<JobRecord>> answer) {
-    if (answer.ok()) records = *std::move(answer);
-    submitted.Notify();
-  });
+  (*engine)->Submit("", "the same each time", std::move(jobs), true,
+                    [&](absl::StatusOr<std::vector<JobRecord>> answer) {
+                      if (answer.ok()) records = *std::move(answer);
+                      submitted.Notify();
+                    });
   submitted.WaitForNotification();
   if (records.size() != 2) return 4;
   std::cout << "accepted " << records[0].name << " " << records[1].name << std::endl;

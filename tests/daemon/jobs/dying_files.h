@@ -13,8 +13,8 @@ enum class Death {
   kTornWrite,    // half of it
 };
 
-// From now on every database of this process is opened through these files; the process kills itself at the `at`-th write,
-// truncation or sync of them. 0: never; then WriteCount tells how many there were.
+// From now on every database of this process is opened through these files; the process kills itself at the `at`-th
+// write, truncation or sync of them. 0: never; then WriteCount tells how many there were.
 void DieAtWrite(int64_t at, Death death);
 int64_t WriteCount();
 

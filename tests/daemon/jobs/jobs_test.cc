@@ -1,4 +1,6 @@
 // Jobs over gRPC, in this process: from submission to their end, and across restarts of the engine.
+#include <sys/mount.h>
+
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
@@ -578,6 +580,62 @@ TEST_F(JobsTest, EndedJobsGoWhenTheJournalIsTooBig) {
     EXPECT_EQ(InfoOf(status).reason(), "JOB_NOT_FOUND");
     break;
   }
+}
+
+// A disk of two megabytes, which it takes root to make.
+class JobsOnAFullDiskTest : public JobsTest {
+ protected:
+  JobsOnAFullDiskTest() { mounted_ = mount("interpd-test", state_dir_.c_str(), "tmpfs", 0, "size=2m") == 0; }
+  ~JobsOnAFullDiskTest() override {
+    server_.reset();
+    engine_.reset();
+    if (mounted_) umount2(state_dir_.c_str(), MNT_DETACH);
+  }
+  bool mounted_ = false;
+};
+
+TEST_F(JobsOnAFullDiskTest, NothingAcceptedIsLost) {
+  if (!mounted_) GTEST_SKIP() << "only root can mount a small disk";
+  StartJobs();
+  // One that will need more room for its results than there is, and that runs meanwhile.
+  const std::string big = Submit(Map("def task(item): return bytes(50_000)", 0, 100));
+  std::vector<std::string> accepted;
+  grpc::Status status;
+  while (status.ok()) {
+    v1::Job job;
+    status = TrySubmit(Script("# " + std::string(10'000, 'x')), &job);
+    if (status.ok()) accepted.push_back(job.name());
+  }
+  EXPECT_EQ(InfoOf(status).reason(), "JOURNAL_FULL") << status.error_message();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(Get(big).state(), v1::Job::RUNNING);
+  ASSERT_EQ(mount("interpd-test", state_dir_.c_str(), "tmpfs", MS_REMOUNT, "size=64m"), 0);
+  EXPECT_EQ(Wait(big).state(), v1::Job::SUCCEEDED);
+  EXPECT_EQ(Results(big).size(), 100u);
+  for (const std::string& name : accepted) EXPECT_EQ(Wait(name).state(), v1::Job::SUCCEEDED);
+  v1::Job job;
+  EXPECT_TRUE(TrySubmit(Script("pass"), &job).ok());
+}
+
+TEST_F(JobsTest, AMillionTasksTakeLittleMemory) {
+  StartJobs();
+  const auto rss = [this] {
+    grpc::ClientContext context;
+    v1::Info info;
+    EXPECT_TRUE(admin_->GetInfo(&context, {}, &info).ok());
+    return info.rss_bytes();
+  };
+  // After a first one, which has brought in all that does not depend on the number.
+  Wait(Submit(Map("def task(item): return item", 0, 20'000)));
+  const int64_t before = rss();
+  const std::string name = Submit(Map("def task(item): return item", 0, 1'000'000));
+  int64_t most = 0;
+  for (int part = 1; part < 10; ++part) {
+    WaitUntil(name, [part](const v1::Job& job) { return job.succeeded_count() >= part * 100'000; });
+    most = std::max(most, rss());
+  }
+  EXPECT_EQ(Wait(name).state(), v1::Job::SUCCEEDED);
+  EXPECT_LT(most - before, 64 << 20);
 }
 
 TEST_F(ServerTest, WithoutAStateDirectoryThereAreNoJobs) {
