@@ -11,7 +11,12 @@ void Heartbeat::Begin(absl::AnyInvocable<void(absl::Status) &&> done) {
 
 void Heartbeat::Complete(bool) {
   registry_.Beat([this](absl::Status status) {
-    loop_.Post([this, status = std::move(status)]() mutable { std::move(done_)(std::move(status)); });
+    loop_.Post([this, status = std::move(status)]() mutable {
+      if (jobs_ == nullptr) return std::move(done_)(std::move(status));
+      jobs_->Beat([this, status = std::move(status)]() mutable {
+        loop_.Post([this, status = std::move(status)]() mutable { std::move(done_)(std::move(status)); });
+      });
+    });
   });
 }
 

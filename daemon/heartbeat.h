@@ -3,8 +3,9 @@
 // Who includes this: the server.
 //
 // A trip begins as an event of gRPC's completion queue, so that the poller has to take it (the stand-in could not); its
-// handler has a hidden interpreter run a call, whose end comes back as every call's does. A poller, an event loop or a
-// host that is wedged anywhere on the way does not bring it back.
+// handler has a hidden interpreter run a call, whose end comes back as every call's does; then it goes through the
+// engine of jobs, if there is one. A poller, an event loop, a host or an engine that is wedged anywhere on the way does
+// not bring it back.
 #ifndef INTERPD_DAEMON_HEARTBEAT_H_
 #define INTERPD_DAEMON_HEARTBEAT_H_
 
@@ -13,14 +14,16 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "daemon/event_loop.h"
+#include "daemon/jobs/job_engine.h"
 #include "interp/interpreter_registry.h"
 
 namespace interpd::daemon {
 
 class Heartbeat final : private EventLoop::Tag {
  public:
-  // Both must outlive it.
-  Heartbeat(EventLoop& loop, interp::InterpreterRegistry& registry) : loop_(loop), registry_(registry) {}
+  // All must outlive it; `jobs` may be null.
+  Heartbeat(EventLoop& loop, interp::InterpreterRegistry& registry, JobEngine* jobs)
+      : loop_(loop), registry_(registry), jobs_(jobs) {}
 
   // Begins a trip. `done` runs in the event loop: OK, or why the interpreter ran nothing, which is no sign of a wedge.
   // Requires: the last trip has come back, the server is not shut down. Thread safety: any thread of the daemon's own.
@@ -31,6 +34,7 @@ class Heartbeat final : private EventLoop::Tag {
 
   EventLoop& loop_;
   interp::InterpreterRegistry& registry_;
+  JobEngine* const jobs_;
   grpc::Alarm alarm_;
   absl::AnyInvocable<void(absl::Status) &&> done_;
 };

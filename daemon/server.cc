@@ -78,7 +78,7 @@ class Server::Impl {
         admin_(state_),
         health_(state_),
         reflection_(state_),
-        heartbeat_(loop_, registry) {
+        heartbeat_(loop_, registry, state_.options.jobs) {
     builder.RegisterService(interpreters_.service());
     builder.RegisterService(channels_.service());
     builder.RegisterService(constants_.service());

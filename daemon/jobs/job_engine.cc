@@ -126,12 +126,33 @@ int64_t JobEngine::RunningCount(int64_t job) const {
   return found == running_.end() ? 0 : found->second;
 }
 
+void JobEngine::Beat(absl::AnyInvocable<void() &&> done) {
+  if (in_journal_.load(std::memory_order_relaxed)) return std::move(done)();
+  inbox_.Submit(std::move(done));
+}
+
+void JobEngine::Stats(absl::AnyInvocable<void(JobStats) &&> done) {
+  inbox_.Submit([this, done = std::move(done)]() mutable {
+    JobStats stats = stats_;
+    absl::StatusOr<std::map<int, int64_t>> jobs = journal_.CountJobs();
+    if (jobs.ok()) {
+      for (const auto& [state, count] : *jobs) stats.jobs[static_cast<v1::Job::State>(state)] = count;
+    }
+    for (const auto& [id, job] : jobs_) {
+      stats.running_tasks += job->running;
+      stats.interpreters += static_cast<int64_t>(job->workers.size()) + job->closing_workers;
+    }
+    stats.journal_bytes = journal_.UsedBytes().value_or(0);
+    stats.journal_works = journal_works_;
+    std::move(done)(std::move(stats));
+  });
+}
+
 // ---- rounds ---------------------------------------------------------------------------------------------------------
 
 void JobEngine::Run() {
   for (;;) {
     Round();
-    round_count_.fetch_add(1, std::memory_order_relaxed);
     const bool stopping = stop_at_ != absl::InfiniteFuture();
     if (stopping && (closing_workers_ == 0 || absl::Now() >= stop_at_)) return;
     inbox_.Wait(std::min(NextTime(), stop_at_));
@@ -254,10 +275,12 @@ absl::Status JobEngine::Write(std::vector<SubmitCommand>& submits) {
 }
 
 absl::Status JobEngine::InTransaction(Journal::Sync sync, absl::FunctionRef<absl::Status()> write) {
+  in_journal_.store(true, std::memory_order_relaxed);
   absl::Status status = journal_.Begin(sync);
   if (status.ok()) status = write();
   if (status.ok()) status = journal_.Commit();
   if (!status.ok()) journal_.Rollback();
+  in_journal_.store(false, std::memory_order_relaxed);
   return status;
 }
 

@@ -19,6 +19,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -71,6 +72,20 @@ struct NewJob {
   std::vector<InputBatch> inputs;
 };
 
+// For metrics.
+struct JobStats {
+  std::map<v1::Job::State, int64_t> jobs;  // in the journal
+  int64_t running_tasks = 0;
+  int64_t interpreters = 0;  // of jobs, those that are ending included
+  // Since the engine was started.
+  int64_t succeeded_tasks = 0;
+  int64_t failed_tasks = 0;
+  int64_t retried_tasks = 0;      // attempts that have failed and are followed by another
+  int64_t interrupted_tasks = 0;  // attempts that were cut off from outside
+  int64_t journal_bytes = 0;
+  bool journal_works = true;
+};
+
 class JobEngine {
  public:
   // Takes the directory and opens the journal. Errors are for the operator and name the file.
@@ -112,8 +127,10 @@ class JobEngine {
   JobWatches& watches() { return watches_; }
   // Tasks of a job that run just now.
   int64_t RunningCount(int64_t job) const;
-  // Rounds so far: one that stands still while asked for by Touch is a dead engine.
-  int64_t round_count() const { return round_count_.load(std::memory_order_relaxed); }
+  void Stats(absl::AnyInvocable<void(JobStats) &&> done);
+  // Calls back from the engine's thread, or at once if that waits for the disk: so who is not called back knows that it
+  // is wedged.
+  void Beat(absl::AnyInvocable<void() &&> done);
   const JobOptions& options() const { return options_; }
 
  private:
@@ -242,7 +259,8 @@ class JobEngine {
   absl::Time retry_journal_at_ = absl::InfinitePast();
 
   std::atomic<bool> draining_{false};
-  std::atomic<int64_t> round_count_{0};
+  std::atomic<bool> in_journal_{false};
+  JobStats stats_;                               // what is counted
   absl::Time stop_at_ = absl::InfiniteFuture();  // at the latest
   int64_t closing_workers_ = 0;                  // of all jobs
   mutable absl::Mutex running_mutex_;

@@ -62,6 +62,7 @@ void JobEngine::TaskEnded(TaskWork& work, absl::Time now) {
         absl::StrCat("took longer than its timeout of ", absl::FormatDuration(ToDuration(job->record.spec.timeout()))));
   }
   if (end == End::kInterrupted) {
+    ++stats_.interrupted_tasks;
     task.state = v1::Task::PENDING;
     job->PutBack(task);
     unsaved_tasks_.push_back(std::move(task));
@@ -74,6 +75,7 @@ void JobEngine::TaskEnded(TaskWork& work, absl::Time now) {
       task.state = v1::Task::SUCCEEDED;
       unsaved_tasks_.push_back(std::move(task));
       ++job->record.succeeded;
+      ++stats_.succeeded_tasks;
       MarkDirty(*job);
       EndIfComplete(*job, now);
     } else {
@@ -90,6 +92,7 @@ void JobEngine::TaskFailed(ActiveJob& job, TaskRecord task, absl::Time now) {
   MarkDirty(job);
   if (task.failures <= job.record.spec.retries()) {
     ++job.record.retried;
+    ++stats_.retried_tasks;
     task.state = v1::Task::PENDING;
     task.due_time = now + Backoff(job.record.spec, task.failures);
     job.PutBack(task);
@@ -101,6 +104,7 @@ void JobEngine::TaskFailed(ActiveJob& job, TaskRecord task, absl::Time now) {
   task.state = v1::Task::FAILED;
   unsaved_tasks_.push_back(std::move(task));
   ++job.record.failed;
+  ++stats_.failed_tasks;
   EndIfComplete(job, now);
 }
 

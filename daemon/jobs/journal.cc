@@ -295,6 +295,14 @@ absl::StatusOr<std::optional<int64_t>> Journal::OldestEnded(absl::Time before) {
   return found;
 }
 
+absl::StatusOr<std::map<int, int64_t>> Journal::CountJobs() {
+  Rows rows = database_->Query("SELECT state, count(*) FROM job WHERE state < 100 GROUP BY state");
+  std::map<int, int64_t> counts;
+  while (rows.Next()) counts[static_cast<int>(rows.Int(0))] = rows.Int(1);
+  if (!rows.status().ok()) return rows.status();
+  return counts;
+}
+
 absl::StatusOr<int64_t> Journal::UsedBytes() {
   int64_t pages[3];
   const char* queries[] = {"PRAGMA page_count", "PRAGMA freelist_count", "PRAGMA page_size"};

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -92,6 +93,8 @@ class Journal {
 
   // Jobs that may go: the one that ended first, if it ended before `before`, or in any case; none: nothing has ended.
   absl::StatusOr<std::optional<int64_t>> OldestEnded(absl::Time before);
+  // How many jobs there are in each state.
+  absl::StatusOr<std::map<int, int64_t>> CountJobs();
   // What the file takes on disk, free pages not counted.
   absl::StatusOr<int64_t> UsedBytes();
 
