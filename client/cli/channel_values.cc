@@ -1,12 +1,7 @@
 // channel send, channel recv
-#include <poll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -14,12 +9,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/log/check.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/cli/channel_commands.h"
 #include "client/cli/commands.h"
+#include "client/cli/input_lines.h"
 #include "client/cli/print.h"
 #include "client/cli/progress.h"
 #include "client/cli/value_json.h"
@@ -75,70 +69,6 @@ struct SendOptions {
   bool from_stdin = false;
 };
 
-// Lines of standard input, numbered from 1.
-class InputLines {
- public:
-  InputLines() : interrupt_fd_(eventfd(0, EFD_CLOEXEC)) { PCHECK(interrupt_fd_ >= 0); }
-  ~InputLines() { close(interrupt_fd_); }
-  InputLines(const InputLines&) = delete;
-  InputLines& operator=(const InputLines&) = delete;
-
-  // The next line without its end; none at the end of the input. CANCELLED after Interrupt, DEADLINE_EXCEEDED.
-  absl::StatusOr<std::optional<std::string>> Next(absl::Time deadline) {
-    for (;;) {
-      if (size_t end = buffer_.find('\n', begin_); end != std::string::npos) {
-        std::string line = buffer_.substr(begin_, end - begin_);
-        begin_ = end + 1;
-        ++number_;
-        return line;
-      }
-      buffer_.erase(0, std::exchange(begin_, 0));
-      if (at_end_) {
-        if (buffer_.empty()) return std::nullopt;
-        ++number_;
-        return std::exchange(buffer_, "");
-      }
-      if (absl::Status status = Wait(deadline); !status.ok()) return status;
-      char chunk[1 << 16];
-      const ssize_t got = read(STDIN_FILENO, chunk, sizeof(chunk));
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) return absl::UnknownError(absl::StrCat("cannot read standard input: ", std::strerror(errno)));
-      at_end_ = got == 0;
-      buffer_.append(chunk, static_cast<size_t>(got));
-    }
-  }
-
-  // Ends a Next that waits. Any thread.
-  void Interrupt() {
-    const uint64_t one = 1;
-    PCHECK(write(interrupt_fd_, &one, sizeof(one)) == sizeof(one));
-  }
-
-  // Of the line that Next has returned last.
-  int64_t number() const { return number_; }
-
- private:
-  absl::Status Wait(absl::Time deadline) const {
-    pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = interrupt_fd_, .events = POLLIN}};
-    int ready = 0;
-    do {
-      // A poll of an hour at most: its milliseconds are an int.
-      const absl::Duration left = std::clamp(deadline - absl::Now(), absl::ZeroDuration(), absl::Hours(1));
-      ready = poll(fds, 2, static_cast<int>(absl::ToInt64Milliseconds(left)));
-    } while (ready < 0 || (ready == 0 && absl::Now() < deadline));
-    if (fds[1].revents != 0) return absl::CancelledError("interrupted");
-    return ready > 0 ? absl::OkStatus() : absl::DeadlineExceededError("standard input brought no line in time");
-  }
-
-  const int interrupt_fd_;
-  std::string buffer_;
-  size_t begin_ = 0;  // of what was not returned yet
-  int64_t number_ = 0;
-  bool at_end_ = false;
-};
-
-bool IsBlank(std::string_view line) { return absl::StripAsciiWhitespace(line).empty(); }
-
 // Sends the lines of standard input until it ends. An error names the line.
 absl::Status SendLines(ChannelStream& stream, InputLines& lines, absl::Time deadline, Progress& progress) {
   for (;;) {
@@ -184,7 +114,7 @@ int Send(Session& session, const SendOptions& options) {
       (*client)->OpenChannelStream(stream_options, {.cancellation = &session.cancellation()});
   absl::Status status = stream->WaitAttached();
   {
-    InputLines lines;
+    InputLines lines(STDIN_FILENO, "standard input");
     Stoppable stoppable(session, *stream, [&lines] { lines.Interrupt(); });
     Progress progress(session, "sent", static_cast<int64_t>(values.size()));
     const absl::Time deadline = stoppable.deadline();
