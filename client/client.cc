@@ -120,6 +120,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(std::string_view address
   impl->interpreters = v1::Interpreters::NewStub(impl->channel);
   impl->channels = v1::Channels::NewStub(impl->channel);
   impl->constants = v1::Constants::NewStub(impl->channel);
+  impl->jobs = v1::Jobs::NewStub(impl->channel);
   impl->admin = v1::Admin::NewStub(impl->channel);
   return std::unique_ptr<Client>(new Client(std::move(impl)));
 }
@@ -267,6 +268,10 @@ void Client::LogsAsync(v1::LogsRequest request, std::function<void(const v1::Log
       ->Start([&](grpc::ClientContext* context) {
         return impl_->interpreters->PrepareAsyncLogs(context, request, impl_->poller.queue());
       });
+}
+
+bool Client::WaitUntilConnected(absl::Time deadline) {
+  return impl_->channel->WaitForConnected(absl::ToChronoTime(deadline));
 }
 
 std::unique_ptr<CallPipeline> Client::OpenPipeline(PipelineOptions pipeline, const RpcOptions& options) {

@@ -12,7 +12,7 @@
 //
 // Errors: absl::Status; ErrorReason(status) of client/rpc_error.h says why. An exception that the hosted code raised is
 // no error: it is in the response (ExceptionInfo). Names may be given as `interpreters/ID`, `channels/ID`,
-// `constants/ID` or as the bare ID.
+// `constants/ID`, `jobs/ID` or as the bare ID.
 //
 // Thread safety: all methods may be called by any thread. Callbacks of the ...Async methods run on the client's one
 // polling thread, one at a time: they may begin RPCs, but must not block, wait for one, or destroy the Client.
@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,12 +36,14 @@
 #include "client/cancellation.h"
 #include "client/channel_stream.h"
 #include "client/constant_value.h"
+#include "client/job_inputs.h"
 #include "client/rpc_error.h"
 #include "client/rpc_options.h"
 #include "interpd/v1/admin.pb.h"
 #include "interpd/v1/channels.pb.h"
 #include "interpd/v1/constants.pb.h"
 #include "interpd/v1/interpreters.pb.h"
+#include "interpd/v1/jobs.pb.h"
 
 namespace interpd::client {
 
@@ -160,6 +163,43 @@ class Client {
                                                           const RpcOptions& options = {});
   absl::StatusOr<v1::Constant> DeleteConstant(std::string_view name, const RpcOptions& options = {});
 
+  // ---- Jobs --------------------------------------------------------------------------------------------------------
+
+  // Submits the jobs of `request`, all or none, and returns them when they are on the daemon's disk. `inputs[i]`, if
+  // there is one and it is not null, gives the inputs of jobs(i), which has `values`, behind those that stand there.
+  // They are sent as they come: a million of them need no more memory than a thousand.
+  //
+  // Gives the request a request_id if it has none, so that it is safe to repeat, and repeats it when the connection
+  // breaks, if all inputs can begin again.
+  absl::StatusOr<std::vector<v1::Job>> SubmitJobs(v1::SubmitJobsRequest request,
+                                                  std::span<const std::unique_ptr<JobInputs>> inputs = {},
+                                                  const RpcOptions& options = {});
+  absl::StatusOr<v1::Job> GetJob(std::string_view name, const RpcOptions& options = {});
+  // One page.
+  absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request, const RpcOptions& options = {});
+  // Those that `request` asks for, page by page, until there are `limit` of them. Its page size and token are ours.
+  absl::StatusOr<std::vector<v1::Job>> ListJobs(v1::ListJobsRequest request, int64_t limit,
+                                                const RpcOptions& options = {});
+  // Calls `on_change` on this thread with all of these jobs, and then with those that have changed. OK when all have
+  // ended.
+  absl::Status WatchJobs(std::span<const std::string> names,
+                         std::function<void(const v1::WatchJobsResponse&)> on_change, const RpcOptions& options = {});
+  // Calls `on_log` on this thread for each piece of what tasks have written. OK when there is no more, or with `follow`
+  // when the job has ended.
+  absl::Status JobLogs(v1::JobLogsRequest request, std::function<void(const v1::JobLogsResponse&)> on_log,
+                       const RpcOptions& options = {});
+  // Calls `on_task` on this thread for each task, in the order of their indexes. OK as above.
+  absl::Status JobResults(v1::JobResultsRequest request, std::function<void(const v1::Task&)> on_task,
+                          const RpcOptions& options = {});
+  absl::StatusOr<v1::Job> CancelJob(std::string_view name, const RpcOptions& options = {});
+  absl::StatusOr<v1::Job> RetryJob(std::string_view name, const RpcOptions& options = {});
+  absl::Status DeleteJob(std::string_view name, const RpcOptions& options = {});
+
+  // ---- The connection ----------------------------------------------------------------------------------------------
+
+  // Waits until the daemon can be reached, which may be one that was started in the meantime. False: not until then.
+  bool WaitUntilConnected(absl::Time deadline);
+
   // ---- Many calls on one stream ------------------------------------------------------------------------------------
 
   // A pipeline of calls (client/call_pipeline.h). Must be destroyed before the client.
@@ -183,6 +223,10 @@ std::string_view ChannelId(std::string_view name_or_id);
 // "constants/ID" of a name or a bare ID, and the other way round.
 std::string ConstantResourceName(std::string_view name_or_id);
 std::string_view ConstantId(std::string_view name_or_id);
+
+// "jobs/ID" of a name or a bare ID, and the other way round.
+std::string JobResourceName(std::string_view name_or_id);
+std::string_view JobId(std::string_view name_or_id);
 
 }  // namespace interpd::client
 

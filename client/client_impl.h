@@ -13,13 +13,17 @@
 #include <string>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
+#include "absl/time/clock.h"
 #include "client/client.h"
 #include "client/completion_poller.h"
 #include "client/rpc_context.h"
+#include "client/rpc_error.h"
 #include "interpd/v1/admin.grpc.pb.h"
 #include "interpd/v1/channels.grpc.pb.h"
 #include "interpd/v1/constants.grpc.pb.h"
 #include "interpd/v1/interpreters.grpc.pb.h"
+#include "interpd/v1/jobs.grpc.pb.h"
 
 namespace interpd::client {
 
@@ -116,6 +120,7 @@ struct Client::Impl {
   std::unique_ptr<v1::Interpreters::Stub> interpreters;
   std::unique_ptr<v1::Channels::Stub> channels;
   std::unique_ptr<v1::Constants::Stub> constants;
+  std::unique_ptr<v1::Jobs::Stub> jobs;
   std::unique_ptr<v1::Admin::Stub> admin;
   CompletionPoller poller;  // the last member: destroyed first, it waits for RPCs in flight
 
@@ -130,24 +135,32 @@ struct Client::Impl {
     return response;
   }
 
+  // Calls `attempt`, which is an RPC that is safe to repeat, again when the connection breaks; `may_repeat` is asked
+  // before.
+  template <typename Result>
+  absl::StatusOr<Result> Repeat(absl::FunctionRef<absl::StatusOr<Result>(const RpcOptions&)> attempt,
+                                absl::FunctionRef<bool()> may_repeat, const RpcOptions& options) {
+    constexpr int kAttempts = 3;
+    const absl::Time deadline = absl::Now() + options.timeout;
+    for (int number = 1;; ++number) {
+      RpcOptions remaining = options;
+      remaining.timeout = deadline - absl::Now();
+      absl::StatusOr<Result> result = attempt(remaining);
+      if (!ConnectionBroke(result.status())) return result;
+      if (number == kAttempts || !may_repeat()) return result;
+      auto until = absl::ToChronoTime(std::min(deadline, absl::Now() + absl::Seconds(5)));
+      if (!channel->WaitForConnected(until)) return result;
+    }
+  }
+
   // Gives the request a request_id if it has none, and repeats it when the connection breaks.
   template <typename Resource, typename Stub, typename Request>
   absl::StatusOr<Resource> Create(Stub& stub,
                                   grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Resource*),
                                   Request& request, const RpcOptions& options) {
-    constexpr int kAttempts = 3;
     if (request.request_id().empty()) request.set_request_id(MakeRequestId());
-    const absl::Time deadline = absl::Now() + options.timeout;
-    for (int attempt = 1;; ++attempt) {
-      RpcOptions remaining = options;
-      remaining.timeout = deadline - absl::Now();
-      absl::StatusOr<Resource> made = Unary(stub, method, request, remaining);
-      // With a reason, UNAVAILABLE is the daemon's own answer (it drains); without one the connection broke.
-      if (!absl::IsUnavailable(made.status()) || !ErrorReason(made.status()).empty()) return made;
-      if (attempt == kAttempts) return made;
-      auto until = absl::ToChronoTime(std::min(deadline, absl::Now() + absl::Seconds(5)));
-      if (!channel->WaitForConnected(until)) return made;
-    }
+    return Repeat<Resource>([&](const RpcOptions& remaining) { return Unary(stub, method, request, remaining); },
+                            [] { return true; }, options);
   }
 };
 

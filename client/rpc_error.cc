@@ -54,6 +54,8 @@ std::string Message(const grpc::Status& status) {
 
 std::string ErrorReason(const absl::Status& status) { return GetErrorInfo(status).reason(); }
 
+bool ConnectionBroke(const absl::Status& status) { return absl::IsUnavailable(status) && ErrorReason(status).empty(); }
+
 std::map<std::string, std::string> ErrorMetadata(const absl::Status& status) {
   google::rpc::ErrorInfo info = GetErrorInfo(status);
   return {info.metadata().begin(), info.metadata().end()};

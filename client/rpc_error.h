@@ -25,6 +25,10 @@ std::string ErrorReason(const absl::Status& status);
 // The changing parts of the message, under the keys that error_reason.proto names.
 std::map<std::string, std::string> ErrorMetadata(const absl::Status& status);
 
+// Whether there is, or was, no connection: UNAVAILABLE without a reason. With one it is the daemon's own answer: it
+// drains.
+bool ConnectionBroke(const absl::Status& status);
+
 // The same error as an absl::Status. OK stays OK.
 absl::Status ToAbslStatus(const grpc::Status& status);
 absl::Status ToAbslStatus(const v1::CallError& error);

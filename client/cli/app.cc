@@ -117,8 +117,9 @@ std::unique_ptr<CLI::App> BuildApp(Session& session) {
   app->usage("interpctl [OPTIONS] COMMAND");
   app->footer(
       "`interpctl COMMAND --help` says more about a command.\n\n"
-      "Exit codes: 0 fine, 1 the Python code raised, 2 usage, 3 no daemon at that address, 4 not found,\n"
-      "5 refused or limit reached, 6 timeout or cancelled, 7 internal error, 130 Ctrl-C.\n\n"
+      "Exit codes: 0 fine, 1 the Python code raised or a job failed, 2 usage, 3 no daemon at that address, 4 not "
+      "found,\n"
+      "5 refused or limit reached, 6 timeout or cancelled, 7 internal error, 8 a job was cancelled, 130 Ctrl-C.\n\n"
       "Example:\n"
       "  interpctl create worker\n"
       "  interpctl call worker math:sqrt 2\n"
@@ -128,6 +129,7 @@ std::unique_ptr<CLI::App> BuildApp(Session& session) {
   AddReplCommand(*app, session);
   AddChannelCommands(*app, session);
   AddConstantCommands(*app, session);
+  AddJobCommands(*app, session);
   AddDaemonCommands(*app, session);
   AddCompletionCommand(*app, session);
   for (CLI::App* command : app->get_subcommands([](const CLI::App*) { return true; })) command->group("COMMANDS");
@@ -135,6 +137,7 @@ std::unique_ptr<CLI::App> BuildApp(Session& session) {
 }
 
 std::vector<std::string> CutScriptArgs(const CLI::App& app, std::vector<std::string>& args) {
+  const CLI::App* group = &app;  // where the next word of the command is looked up
   const CLI::App* command = nullptr;
   int words = 0;          // before the script's arguments
   bool has_code = false;  // -c was seen
@@ -149,14 +152,22 @@ std::vector<std::string> CutScriptArgs(const CLI::App& app, std::vector<std::str
       has_code = has_code || (command != nullptr && is_code);
       i += ValuesAfter(app, command, arg);
     } else if (command == nullptr) {
-      command = app.get_subcommand_no_throw(arg);
-      if (command == nullptr || (arg != "exec" && arg != "run")) return {};
+      const CLI::App* found = group->get_subcommand_no_throw(arg);
+      if (found == nullptr) return {};
+      const bool has_script = group == &app ? arg == "exec" || arg == "run" : arg == "submit" || arg == "run";
+      if (has_script) {
+        command = found;
+      } else if (group == &app && arg == "job") {
+        group = found;
+      } else {
+        return {};
+      }
     } else {
       ++words;
     }
     if (command == nullptr) continue;
     // exec has the interpreter's name first.
-    const int needed = (command->get_name() == "exec" ? 1 : 0) + (has_code ? 0 : 1);
+    const int needed = (command->get_name() == "exec" ? 1 : 0) + (has_code && group == &app ? 0 : 1);
     if (words >= needed) {
       ++i;
       break;

@@ -24,8 +24,8 @@ std::unique_ptr<CLI::App> BuildApp(Session& session);
 // do: help was printed, or what is wrong.
 std::optional<int> ParseCommandLine(CLI::App& app, Session& session, std::vector<std::string> args);
 
-// Cuts off what stands behind FILE or `-c CODE` of exec and run, and returns it: it belongs to the script, even where
-// it looks like an option of ours.
+// Cuts off what stands behind FILE or `-c CODE` of exec, run, job submit and job run, and returns it: it belongs to the
+// script, even where it looks like an option of ours.
 std::vector<std::string> CutScriptArgs(const CLI::App& app, std::vector<std::string>& args);
 
 // The command whose name is nearest to `word`, if any is near.

@@ -16,6 +16,7 @@ void AddCodeCommands(CLI::App& app, Session& session);         // exec run call
 void AddReplCommand(CLI::App& app, Session& session);          // repl
 void AddChannelCommands(CLI::App& app, Session& session);      // channel create list get send recv close stats
 void AddConstantCommands(CLI::App& app, Session& session);     // constant put get list delete
+void AddJobCommands(CLI::App& app, Session& session);          // job submit run list get wait logs results cancel ...
 void AddDaemonCommands(CLI::App& app, Session& session);       // info drain logs
 void AddCompletionCommand(CLI::App& app, Session& session);    // completion
 
@@ -23,6 +24,7 @@ void AddCompletionCommand(CLI::App& app, Session& session);    // completion
 inline constexpr char kInterpreterPlaceholder[] = "NAME";
 inline constexpr char kChannelPlaceholder[] = "CHANNEL";
 inline constexpr char kConstantPlaceholder[] = "CONSTANT";
+inline constexpr char kJobPlaceholder[] = "JOB";
 inline constexpr char kFilePlaceholder[] = "FILE";
 inline constexpr char kDirectoryPlaceholder[] = "DIR";
 

@@ -16,7 +16,7 @@ namespace interpd::client {
 namespace {
 
 // What stands in the place of an option's value or a positional argument.
-enum class Kind { kNothing, kAnything, kInterpreter, kChannel, kConstant, kFile, kDirectory, kChoice };
+enum class Kind { kNothing, kAnything, kInterpreter, kChannel, kConstant, kJob, kFile, kDirectory, kChoice };
 
 struct Argument {
   Kind kind = Kind::kNothing;
@@ -51,6 +51,7 @@ Argument ArgumentOf(const CLI::Option& option) {
   if (type == kInterpreterPlaceholder) argument.kind = Kind::kInterpreter;
   if (type == kChannelPlaceholder) argument.kind = Kind::kChannel;
   if (type == kConstantPlaceholder) argument.kind = Kind::kConstant;
+  if (type == kJobPlaceholder) argument.kind = Kind::kJob;
   if (type == kFilePlaceholder) argument.kind = Kind::kFile;
   if (type == kDirectoryPlaceholder) argument.kind = Kind::kDirectory;
   if (absl::StrContains(type, '|')) {
@@ -117,6 +118,7 @@ std::string BashReply(const Argument& argument) {
     case Kind::kInterpreter: return "COMPREPLY=($(compgen -W \"$(_interpctl_names)\" -- \"$cur\"))";
     case Kind::kChannel: return "COMPREPLY=($(compgen -W \"$(_interpctl_names channel)\" -- \"$cur\"))";
     case Kind::kConstant: return "COMPREPLY=($(compgen -W \"$(_interpctl_names constant)\" -- \"$cur\"))";
+    case Kind::kJob: return "COMPREPLY=($(compgen -W \"$(_interpctl_names job)\" -- \"$cur\"))";
     case Kind::kFile: return "compopt -o filenames; COMPREPLY=($(compgen -f -- \"$cur\"))";
     case Kind::kDirectory: return "compopt -o filenames; COMPREPLY=($(compgen -d -- \"$cur\"))";
     case Kind::kChoice:
@@ -160,6 +162,7 @@ std::string ZshAction(const Argument& argument) {
     case Kind::kInterpreter: return ":interpreter:_interpctl_names";
     case Kind::kChannel: return ":channel:_interpctl_channels";
     case Kind::kConstant: return ":constant:_interpctl_constants";
+    case Kind::kJob: return ":job:_interpctl_jobs";
     case Kind::kFile: return ":file:_files";
     case Kind::kDirectory: return ":directory:_files -/";
     case Kind::kChoice: return absl::StrCat(":value:(", absl::StrJoin(argument.choices, " "), ")");
@@ -182,6 +185,15 @@ std::string ZshOptions(const Command& command) {
   return out;
 }
 
+// The global options but for those that the command has under the same name.
+Command Without(Command global, const Command& command) {
+  std::erase_if(global.options, [&command](const Option& option) {
+    return absl::c_any_of(command.options,
+                          [&option](const Option& own) { return own.names.back() == option.names.back(); });
+  });
+  return global;
+}
+
 // The rest of an _arguments that ends with one of `commands` and its arguments, and what follows it. A group's commands
 // stand inside of its case.
 void AppendZshCommands(const Command& global, const std::vector<Command>& commands, const std::string& indent,
@@ -201,7 +213,7 @@ void AppendZshCommands(const Command& global, const std::vector<Command>& comman
       absl::StrAppend(&out, indent, "    ;;\n");
       continue;
     }
-    absl::StrAppend(&out, ZshOptions(command), ZshOptions(global));
+    absl::StrAppend(&out, ZshOptions(command), ZshOptions(Without(global, command)));
     for (size_t i = 0; i < command.positionals.size(); ++i) {
       const Argument& argument = command.positionals[i];
       absl::StrAppend(&out, " \\\n        ",
@@ -219,6 +231,7 @@ std::string FishArguments(const Argument& argument) {
     case Kind::kInterpreter: return " -a '(__interpctl_names)'";
     case Kind::kChannel: return " -a '(__interpctl_names channel)'";
     case Kind::kConstant: return " -a '(__interpctl_names constant)'";
+    case Kind::kJob: return " -a '(__interpctl_names job)'";
     case Kind::kFile: return " -F";
     case Kind::kDirectory: return " -a '(__fish_complete_directories)'";
     case Kind::kChoice: return absl::StrCat(" -a '", absl::StrJoin(argument.choices, " "), "'");
@@ -289,8 +302,9 @@ std::string BashCompletion(const CLI::App& app) {
                   "    esac\n"
                   "  done\n"
                   "  case $command:$prev in\n");
-  AppendBashOptionValues(global, "*:", out);
+  // A command's own options come before global ones of the same name.
   for (const Command& command : commands) AppendBashOptionValues(command, BashPattern(command) + ":", out);
+  AppendBashOptionValues(global, "*:", out);
   absl::StrAppend(&out,
                   "  esac\n"
                   "  if [[ $cur == -* ]]; then\n"
@@ -338,6 +352,7 @@ std::string ZshCompletion(const CLI::App& app) {
       "_interpctl_names() { _interpctl_list }\n"
       "_interpctl_channels() { _interpctl_list channel }\n"
       "_interpctl_constants() { _interpctl_list constant }\n"
+      "_interpctl_jobs() { _interpctl_list job }\n"
       "_interpctl() {\n"
       "  local curcontext=$curcontext state line\n"
       "  typeset -A opt_args\n"

@@ -12,13 +12,13 @@ namespace interpd::client {
 
 enum ExitCode : int {
   kOk = 0,
-  // The Python code raised. `exec` and `run` end with the code of a SystemExit instead.
+  // The Python code raised, or a job has failed. `exec`, `run` and `job run` end with the code of a SystemExit instead.
   kPythonRaised = 1,
   // The command line, or something that it asks for, is malformed.
   kUsage = 2,
   // No daemon answers at that address, or the connection broke.
   kNoDaemon = 3,
-  // There is no such interpreter, channel, function or file.
+  // There is no such interpreter, channel, constant, job, function or file.
   kNotFound = 4,
   // The daemon refuses: a name that is taken, an interpreter that is closing, a limit, a daemon that drains.
   kRefused = 5,
@@ -26,6 +26,8 @@ enum ExitCode : int {
   kTimeout = 6,
   // A defect, or output that cannot be written.
   kInternal = 7,
+  // A job that was waited for was cancelled.
+  kJobCancelled = 8,
   // 128 + SIGINT, as a shell has it: Ctrl-C.
   kInterrupted = 130,
   // 128 + SIGPIPE: whoever read the output went away.

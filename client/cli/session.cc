@@ -65,6 +65,14 @@ absl::StatusOr<Client*> Session::client() {
   return client_.get();
 }
 
+bool Session::DaemonIsHere() const {
+  absl::StatusOr<std::string> text = options.address;
+  if (options.address.empty()) text = DefaultAddress();
+  if (!text.ok()) return false;
+  absl::StatusOr<Address> address = ParseAddress(*text);
+  return address.ok() && address->is_unix;
+}
+
 RpcOptions Session::rpc() {
   return {.timeout = ParseDuration(options.timeout).value_or(absl::InfiniteDuration()), .cancellation = &cancellation_};
 }

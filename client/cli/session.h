@@ -47,13 +47,16 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   GlobalOptions options;
-  // What stands behind FILE or CODE on the command line of exec and run.
+  // What stands behind FILE or CODE on the command line of exec, run, job submit and job run.
   std::vector<std::string> script_args;
   // What the command line asks for; returns the exit code. Set by the parse.
   std::function<int()> command;
 
   // The connection, made at the first use.
   absl::StatusOr<Client*> client();
+
+  // Whether the daemon is reached by a socket of this machine, so that our paths are its too.
+  bool DaemonIsHere() const;
 
   // Timeout and cancellation for an RPC.
   RpcOptions rpc();

@@ -60,6 +60,28 @@ TEST_F(AppTest, OptionsOfOursAndTheirValuesAreNotTakenForTheFile) {
   EXPECT_THAT(script_args_, ElementsAre("b"));
 }
 
+TEST_F(AppTest, WhatStandsBehindTheFileOfAJobBelongsToTheScript) {
+  EXPECT_THAT(Cut({"job", "submit", "a.py", "--map", "x", "-q"}), ElementsAre("job", "submit", "a.py"));
+  EXPECT_THAT(script_args_, ElementsAre("--map", "x", "-q"));
+  EXPECT_THAT(Cut({"-q", "job", "--timeout", "5", "run", "--range", "0:3", "--site", "--after=x", "-", "--range"}),
+              ElementsAre("-q", "job", "--timeout", "5", "run", "--range", "0:3", "--site", "--after=x", "-"));
+  EXPECT_THAT(script_args_, ElementsAre("--range"));
+  EXPECT_THAT(Cut({"job", "submit", "-f", "jobs.yaml", "--watch"}),
+              ElementsAre("job", "submit", "-f", "jobs.yaml", "--watch"));
+  EXPECT_THAT(script_args_, IsEmpty());
+  EXPECT_THAT(Cut({"job", "wait", "run", "-q"}), ElementsAre("job", "wait", "run", "-q"));
+  EXPECT_THAT(Cut({"channel", "run", "-q"}), ElementsAre("channel", "run", "-q"));
+}
+
+TEST_F(AppTest, AJobsTimeoutIsAnotherThanThatOfTheRequest) {
+  ASSERT_EQ(ParseCommandLine(*app_, session_, {"--timeout", "7", "job", "submit", "--timeout", "5", "a.py", "x"}),
+            std::nullopt);
+  EXPECT_EQ(session_.options.timeout, "7");
+  EXPECT_THAT(app_->get_subcommand("job")->get_subcommand("submit")->get_option("--timeout")->results(),
+              ElementsAre("5"));
+  EXPECT_THAT(session_.script_args, ElementsAre("x"));
+}
+
 TEST_F(AppTest, OtherCommandsKeepTheirArguments) {
   EXPECT_THAT(Cut({"call", "exec", "run", "-c"}), ElementsAre("call", "exec", "run", "-c"));
   EXPECT_THAT(script_args_, IsEmpty());
@@ -118,6 +140,18 @@ TEST_F(AppTest, BadCommandLinesAreUsageErrors) {
                                             {"constant", "put", "prices"},
                                             {"constant", "put", "prices", "f", "--as", "csv"},
                                             {"constant", "delete"},
+                                            {"job"},
+                                            {"job", "sumbit", "a.py"},
+                                            {"job", "submit", "--name", "a", "--name", "b", "a.py"},
+                                            {"job", "submit", "--no-such-option", "a.py"},
+                                            {"job", "run", "--every", "@daily", "a.py"},
+                                            {"job", "wait"},
+                                            {"job", "get"},
+                                            {"job", "list", "--state", "done"},
+                                            {"job", "logs", "abc", "--task", "-1"},
+                                            {"job", "results", "abc", "-o", "yaml"},
+                                            {"job", "results", "abc", "--failed", "--all"},
+                                            {"job", "delete"},
                                             {"list", "--no-such-option"}}) {
     Interrupts interrupts;
     Session session(interrupts);

@@ -52,11 +52,12 @@ std::vector<std::string> OptionNames(const CLI::App& app) {
 class CompletionTest : public testing::Test {
  protected:
   // What bash offers for a command line whose last word is being typed. Interpreters are called alpha and beta, a
-  // channel is called jobs, a constant prices.
+  // channel is called jobs, a constant prices, jobs photos and nightly.
   std::vector<std::string> Complete(const std::vector<std::string>& words) {
     const std::string path = testing::TempDir() + "/completion.bash";
     std::ofstream script(path);
     script << "interpctl() { case \" $* \" in *' channel '*) echo jobs ;; *' constant '*) echo prices ;; "
+              "*' job '*) printf 'photos\\nnightly\\n' ;; "
               "*) printf 'alpha\\nbeta\\n' ;; esac; }\n"
            << BashCompletion(*app_);
     script << "COMP_WORDS=(interpctl";
@@ -112,6 +113,19 @@ TEST_F(CompletionTest, BashOffersConstantsAndTheirForms) {
     EXPECT_THAT(Complete({"constant", command, ""}), UnorderedElementsAre("prices")) << command;
   }
   EXPECT_THAT(Complete({"constant", "put", "prices", "--as", ""}), UnorderedElementsAre("json", "npy", "bytes"));
+}
+
+TEST_F(CompletionTest, BashOffersJobs) {
+  EXPECT_THAT(Complete({"job", ""}), UnorderedElementsAre("submit", "run", "list", "get", "wait", "logs", "results",
+                                                          "cancel", "retry", "delete"));
+  for (const char* command : {"get", "wait", "logs", "results", "cancel", "retry", "delete"}) {
+    EXPECT_THAT(Complete({"job", command, ""}), UnorderedElementsAre("nightly", "photos")) << command;
+  }
+  EXPECT_THAT(Complete({"job", "wait", "photos", "n"}), UnorderedElementsAre("nightly"));
+  EXPECT_THAT(Complete({"job", "submit", "--after", "p"}), UnorderedElementsAre("photos"));
+  EXPECT_THAT(Complete({"job", "list", "--state", "s"}), UnorderedElementsAre("scheduled", "succeeded"));
+  // An option of its own, whose values are others than those of the global one.
+  EXPECT_THAT(Complete({"job", "results", "photos", "-o", ""}), UnorderedElementsAre("table", "json", "jsonl"));
 }
 
 TEST_F(CompletionTest, BashOffersInterpretersWhereANameStands) {

@@ -16,7 +16,8 @@ INCLUDES = {
         "prometheus/",
     ],
     "client": [
-        "client/", "interpd/v1/", "google/", "grpc", "CLI/", "nlohmann/", "yaml-cpp/", "editline/", "histedit.h",
+        "client/", "interpd/v1/", "google/", "grpc", "CLI/", "nlohmann/", "toml++/", "yaml-cpp/",
+        "editline/", "histedit.h",
     ],
     "examples": ["examples/", "client/", "interpd/v1/", "google/protobuf/"],
 }
