@@ -1,7 +1,9 @@
 // How jobs come into the engine: whole in one request, or as uploads whose inputs follow.
-#include <random>
+#include <sys/random.h>
+
 #include <utility>
 
+#include "absl/log/check.h"
 #include "absl/log/log.h"
 #include "absl/strings/str_cat.h"
 #include "daemon/errors.h"
@@ -17,10 +19,17 @@ constexpr size_t kUidLength = 26;  // of 36 characters: 134 bits
 // Not to be guessed, and never the same twice.
 std::string RandomText(size_t length) {
   static constexpr std::string_view kCharacters = "abcdefghijklmnopqrstuvwxyz0123456789";
-  std::random_device random;
-  std::uniform_int_distribution<size_t> pick(0, kCharacters.size() - 1);
+  // Bytes from here on would make the first characters more frequent than the others.
+  constexpr size_t kFair = 256 / kCharacters.size() * kCharacters.size();
   std::string text;
-  while (text.size() < length) text.push_back(kCharacters[pick(random)]);
+  while (text.size() < length) {
+    // All at once: std::random_device, which asks for each number, took a quarter of the time of a submit.
+    unsigned char random[64];
+    PCHECK(getrandom(random, sizeof(random), 0) == sizeof(random));
+    for (size_t i = 0; i < sizeof(random) && text.size() < length; ++i) {
+      if (random[i] < kFair) text.push_back(kCharacters[random[i] % kCharacters.size()]);
+    }
+  }
   return text;
 }
 

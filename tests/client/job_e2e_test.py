@@ -237,7 +237,9 @@ def task(item):
     assert table[0].split() == ["INDEX", "STATE", "ATTEMPT", "TIME", "RESULT"]
     assert "KeyError" in table[3]
     marker.touch()
-    ctl("job", "retry", job)
+    # For a moment after its end the daemon may still be closing its interpreters, and refuses.
+    wait_until(lambda: subprocess.run([INTERPCTL, "job", "retry", job], env=ctl.environment,
+                                      capture_output=True).returncode == 0)
     ctl("job", "wait", job)
     assert [r["state"] for r in results(ctl, job)] == ["SUCCEEDED"] * 4
 
