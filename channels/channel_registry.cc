@@ -4,18 +4,15 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "channels/error.h"
 #include "channels/names.h"
 
 namespace interpd::channels {
 namespace {
 
-constexpr size_t kNamesInMessages = 10;
-
 absl::Status Check(const ChannelOptions& options) {
-  if (!options.name.empty()) {
-    absl::Status named = CheckName(options.name, "a channel", "channel_id");
+  if (!IdOf(options.name).empty()) {
+    absl::Status named = CheckName(IdOf(options.name), "a channel", "channel_id");
     if (!named.ok()) return named;
   }
   if (options.capacity > Channel::kMaxCapacity) {
@@ -46,15 +43,9 @@ ChannelRegistry::Channels::iterator ChannelRegistry::Find(std::string_view name)
 }
 
 absl::Status ChannelRegistry::NotFound(std::string_view name) {
-  std::string message = absl::StrCat("there is no channel '", name, "'");
-  if (channels_.empty()) {
-    absl::StrAppend(&message, "; there is none at all, create one first");
-  } else if (channels_.size() <= kNamesInMessages) {
-    absl::StrAppend(&message, "; there are: ", absl::StrJoin(channels_, ", ", [](std::string* out, const auto& entry) {
-      out->append(entry.first);
-    }));
-  }
-  return MakeError(absl::StatusCode::kNotFound, "CHANNEL_NOT_FOUND", message, {{"channel", name}});
+  return MakeError(absl::StatusCode::kNotFound, "CHANNEL_NOT_FOUND",
+                   absl::StrCat("there is no channel '", IdOf(name), "'", ThereAre(channels_, SpaceOf(name))),
+                   {{"channel", IdOf(name)}});
 }
 
 Ref<Channel> ChannelRegistry::MakeNew(ChannelOptions options) {
@@ -68,21 +59,23 @@ absl::StatusOr<Ref<Channel>> ChannelRegistry::Create(ChannelOptions options) {
   std::vector<Ref<Channel>> dead;
   std::lock_guard lock(mutex_);
   Sweep(&dead);
-  if (options.name.empty()) {
+  if (IdOf(options.name).empty()) {
+    const std::string space = options.name;
+    uint64_t& last = fresh_names_[space];
     do {
-      options.name = absl::StrCat("ch", ++fresh_names_);
+      options.name = absl::StrCat(space, "ch", ++last);
     } while (channels_.contains(options.name));
   } else if (channels_.contains(options.name)) {
     return MakeError(absl::StatusCode::kAlreadyExists, "CHANNEL_EXISTS",
-                     absl::StrCat("there is a channel '", options.name,
+                     absl::StrCat("there is a channel '", IdOf(options.name),
                                   "' already; close it and receive what is in it, or take another name"),
-                     {{"channel", options.name}});
+                     {{"channel", IdOf(options.name)}});
   }
   return MakeNew(std::move(options));
 }
 
 absl::StatusOr<Ref<Channel>> ChannelRegistry::OpenOrCreate(ChannelOptions options) {
-  if (options.name.empty()) return Create(std::move(options));
+  if (IdOf(options.name).empty()) return Create(std::move(options));
   if (absl::Status checked = Check(options); !checked.ok()) return checked;
   std::vector<Ref<Channel>> dead;
   std::lock_guard lock(mutex_);
@@ -127,9 +120,9 @@ absl::Status ChannelRegistry::Close(std::string_view name, bool discard) {
     channel->Discard();
   } else if (!channel->Close()) {
     return MakeError(absl::StatusCode::kFailedPrecondition, "CHANNEL_CLOSED",
-                     absl::StrCat("channel '", name, "' is closed already, and ", channel->SizeGuess(),
+                     absl::StrCat("channel '", IdOf(name), "' is closed already, and ", channel->SizeGuess(),
                                   " values wait in it; receive them, or discard them"),
-                     {{"channel", name}});
+                     {{"channel", IdOf(name)}});
   }
   return absl::OkStatus();
 }

@@ -5,6 +5,8 @@
 // A name belongs to its channel until that is closed and drained; such a name is as good as unknown, and is forgotten
 // when the registry next looks. The registry holds a reference: a named channel lives without any other.
 //
+// Names may be in spaces (channels/names.h); messages say the ID alone, and tell of nothing outside of its space.
+//
 // Errors (channels/error.h): CHANNEL_NOT_FOUND, CHANNEL_EXISTS, CHANNEL_CLOSED, INVALID_FIELD.
 // Thread safety: all methods, any thread; they take a lock, and no send or receive does.
 #ifndef INTERPD_CHANNELS_CHANNEL_REGISTRY_H_
@@ -31,7 +33,7 @@ class ChannelRegistry {
   ChannelRegistry(const ChannelRegistry&) = delete;
   ChannelRegistry& operator=(const ChannelRegistry&) = delete;
 
-  // A new channel; options.name is its name, an empty one asks for a fresh one.
+  // A new channel; options.name is its name, an empty ID asks for a fresh one.
   // Errors: INVALID_FIELD (name, capacity), CHANNEL_EXISTS.
   absl::StatusOr<Ref<Channel>> Create(ChannelOptions options);
 
@@ -64,7 +66,7 @@ class ChannelRegistry {
 
   std::mutex mutex_;
   Channels channels_;
-  uint64_t fresh_names_ = 0;
+  std::map<std::string, uint64_t, std::less<>> fresh_names_;  // how many there were, by space
 };
 
 }  // namespace interpd::channels

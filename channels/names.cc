@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "channels/error.h"
 
 namespace interpd::channels {
@@ -20,6 +21,21 @@ bool IsValidName(std::string_view name) {
 }
 
 }  // namespace
+
+std::string_view SpaceOf(std::string_view name) {
+  const size_t slash = name.rfind('/');
+  return slash == std::string_view::npos ? std::string_view() : name.substr(0, slash + 1);
+}
+
+std::string_view IdOf(std::string_view name) { return name.substr(SpaceOf(name).size()); }
+
+std::string ThereAre(const std::vector<std::string_view>& names) {
+  if (names.empty()) return "; there is none at all, make one first";
+  if (names.size() > kNamesInMessages) return "";
+  return absl::StrCat("; there are: ", absl::StrJoin(names, ", ", [](std::string* out, std::string_view name) {
+                        absl::StrAppend(out, IdOf(name));
+                      }));
+}
 
 absl::Status CheckName(std::string_view name, std::string_view what, std::string_view field) {
   if (IsValidName(name)) return absl::OkStatus();

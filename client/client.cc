@@ -51,10 +51,11 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(const 
   if (options.tls_cert_file.empty() != options.tls_key_file.empty()) {
     return absl::InvalidArgumentError("a TLS certificate of ours needs its key, and a key its certificate");
   }
+  std::string token;
   grpc::SslCredentialsOptions tls;
   for (auto [path, pem] :
        {std::pair(&options.tls_ca_file, &tls.pem_root_certs), std::pair(&options.tls_cert_file, &tls.pem_cert_chain),
-        std::pair(&options.tls_key_file, &tls.pem_private_key)}) {
+        std::pair(&options.tls_key_file, &tls.pem_private_key), std::pair(&options.token_file, &token)}) {
     if (path->empty()) continue;
     std::ifstream file(*path);
     std::ostringstream text;
@@ -62,7 +63,10 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(const 
     *pem = text.str();
     if (!file || pem->empty()) return absl::InvalidArgumentError(absl::StrCat("cannot read ", *path));
   }
-  return grpc::SslCredentials(tls);
+  absl::StripAsciiWhitespace(&token);
+  if (token.empty()) return grpc::SslCredentials(tls);
+  // It goes with each call as "authorization: Bearer ...", and over TLS only.
+  return grpc::CompositeChannelCredentials(grpc::SslCredentials(tls), grpc::AccessTokenCredentials(token));
 }
 
 absl::Status WaitForConnection(grpc::Channel& channel, const Address& address, const ConnectOptions& options) {

@@ -58,7 +58,9 @@ struct ConnectOptions {
   // none.
   std::string tls_cert_file;
   std::string tls_key_file;
-  // TCP: no TLS. On loopback only.
+  // TCP: a file with the token that says who we are, for a daemon that asks for one.
+  std::string token_file;
+  // TCP: no TLS, and no token. On loopback only.
   bool insecure = false;
 };
 

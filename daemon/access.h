@@ -2,35 +2,81 @@
 //
 // Who includes this: the unix listener, which asks once for each connection, and the server. Thread safety: all
 // methods, any thread.
+//
+// Rules are looked at in their order, the first that fits a client says its role and limits. With no rule that fits:
+//   over a unix socket  root and the daemon's own user are admins; others are refused
+//   with a certificate  an admin if there are no rules at all, as one that the operator's CA has signed; else refused
+//   with a token        what the token file says
+// A client over TLS that shows neither is refused. TCP without TLS, on loopback and asked for, is an admin's.
 #ifndef INTERPD_DAEMON_ACCESS_H_
 #define INTERPD_DAEMON_ACCESS_H_
 
 #include <sys/types.h>
 
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "daemon/access_config.h"
 #include "daemon/peer_credentials.h"
 #include "daemon/principal.h"
 
 namespace interpd::daemon {
 
-// Without any configuration: this process's own user and root are admins, and nobody else may connect.
+// What a client over TCP shows.
+struct TcpPeer {
+  bool tls = false;
+  std::vector<std::string> certificate_names;  // of one that was verified: its subject's common name, then the others
+  std::string_view authorization;              // of its metadata
+};
+
 class Access {
  public:
+  // Without any configuration.
   Access();
+  ~Access();
 
-  // None: refused. May read files: not for the event loop.
+  // Errors: there is no such user or group, the token file is wrong. Then what was before goes on.
+  absl::Status Configure(const AccessConfig& config);
+
+  // Grows with each Configure.
+  uint64_t generation() const {
+    absl::MutexLock lock(mutex_);
+    return generation_;
+  }
+
+  // None: refused. The first time for a user it reads files: not for the event loop.
   PrincipalRef OfUnixPeer(const PeerCredentials& peer);
 
-  // A client over TCP that has shown nothing that says who it is.
-  const PrincipalRef& anonymous() const { return anonymous_; }
+  // None: refused.
+  PrincipalRef OfTcpPeer(const TcpPeer& peer);
 
  private:
+  struct Policy;
+
+  std::shared_ptr<const Policy> policy() const {
+    absl::MutexLock lock(mutex_);
+    return policy_;
+  }
+  PrincipalRef Remember(std::string_view kind, const std::string& name, Role role, const PrincipalLimits& limits);
+
   const uid_t own_uid_;
   const PrincipalRef anonymous_;
-  absl::Mutex mutex_;
-  absl::flat_hash_map<uid_t, PrincipalRef> of_users_ ABSL_GUARDED_BY(mutex_);
+  mutable absl::Mutex mutex_;
+  std::shared_ptr<const Policy> policy_ ABSL_GUARDED_BY(mutex_);
+  uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::flat_hash_map<uid_t, std::string> user_names_ ABSL_GUARDED_BY(mutex_);
+  // The last one made of each name: clients of one name share it as long as nothing about it changes.
+  absl::flat_hash_map<std::string, PrincipalRef> made_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace interpd::daemon

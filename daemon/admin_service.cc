@@ -17,13 +17,9 @@
 namespace interpd::daemon {
 namespace {
 
-absl::Status GetInfo(ServerState& state, const v1::GetInfoRequest&, v1::Info* response) {
-  interp::HostInfo host = state.registry.info();
+// What all have together, of which a user is told nothing.
+void EncodeTotals(ServerState& state, const interp::HostInfo& host, v1::Info* response) {
   ProcessInfo process = ReadProcessInfo();
-  response->set_version(kVersion);
-  response->set_python_version(ToValidUtf8(host.python_version));
-  response->set_pid(getpid());
-  EncodeTime(state.start_time, response->mutable_start_time());
   response->set_interpreter_count(static_cast<int64_t>(host.interpreter_count));
   response->set_stuck_count(static_cast<int64_t>(host.stuck_count));
   response->set_pending_count(host.pending_count);
@@ -31,8 +27,6 @@ absl::Status GetInfo(ServerState& state, const v1::GetInfoRequest&, v1::Info* re
   response->set_rss_bytes(process.rss_bytes);
   response->set_open_fds(process.open_fds);
   response->set_threads(process.threads);
-  response->set_draining(state.draining);
-  for (const std::string& address : state.addresses) response->add_listen_addresses(ToValidUtf8(address));
   for (std::string after;;) {
     constexpr size_t kAtATime = 1000;
     std::vector<channels::Ref<channels::Channel>> page = state.channels.List(after, kAtATime);
@@ -48,6 +42,17 @@ absl::Status GetInfo(ServerState& state, const v1::GetInfoRequest&, v1::Info* re
   response->set_constant_count(constants.count);
   response->set_constant_bytes(constants.byte_count);
   response->set_retired_constant_bytes(constants.retired_bytes);
+}
+
+absl::Status GetInfo(ServerState& state, const Principal& principal, const v1::GetInfoRequest&, v1::Info* response) {
+  interp::HostInfo host = state.registry.info();
+  response->set_version(kVersion);
+  response->set_python_version(ToValidUtf8(host.python_version));
+  response->set_pid(getpid());
+  EncodeTime(state.start_time, response->mutable_start_time());
+  response->set_draining(state.draining);
+  for (const std::string& address : state.addresses) response->add_listen_addresses(ToValidUtf8(address));
+  if (principal.role != Role::kUser) EncodeTotals(state, host, response);
   v1::Limits* limits = response->mutable_limits();
   limits->set_max_interpreters(state.options.max_interpreters);
   limits->set_max_message_bytes(state.options.max_message_bytes);
@@ -57,7 +62,7 @@ absl::Status GetInfo(ServerState& state, const v1::GetInfoRequest&, v1::Info* re
   return absl::OkStatus();
 }
 
-absl::Status Drain(ServerState& state, const v1::DrainRequest& request, v1::DrainResponse*) {
+absl::Status Drain(ServerState& state, const Principal&, const v1::DrainRequest& request, v1::DrainResponse*) {
   std::optional<absl::Duration> grace;
   if (request.has_grace_period()) {
     absl::StatusOr<absl::Duration> asked = DecodeGracePeriod(request.grace_period(), "grace_period");
@@ -73,9 +78,9 @@ absl::Status Drain(ServerState& state, const v1::DrainRequest& request, v1::Drai
 
 void AdminService::Listen() {
   using GetInfoRpc = ImmediateRpc<RawAdmin, v1::GetInfoRequest, v1::Info>;
-  (new GetInfoRpc(state_, raw_, &RawAdmin::RequestGetInfo, &GetInfo))->Start();
+  (new GetInfoRpc(state_, RuleOf("interpd.v1.Admin/GetInfo"), raw_, &RawAdmin::RequestGetInfo, &GetInfo))->Start();
   using DrainRpc = ImmediateRpc<RawAdmin, v1::DrainRequest, v1::DrainResponse>;
-  (new DrainRpc(state_, raw_, &RawAdmin::RequestDrain, &Drain))->Start();
+  (new DrainRpc(state_, RuleOf("interpd.v1.Admin/Drain"), raw_, &RawAdmin::RequestDrain, &Drain))->Start();
 }
 
 }  // namespace interpd::daemon

@@ -17,13 +17,13 @@ void CallRpc::Handle(v1::CallRequest& request) {
 
 absl::Status CallRpc::Submit(v1::CallRequest& request) {
   if (state_.draining) return ServerDraining();
-  absl::StatusOr<std::string_view> id = ParseName(request.name());
+  absl::StatusOr<std::string> id = ParseName(principal(), request.name());
   if (!id.ok()) return id.status();
   absl::StatusOr<std::shared_ptr<interp::Interpreter>> interpreter = state_.registry.Get(*id);
   if (!interpreter.ok()) return interpreter.status();
-  absl::StatusOr<interp::CallRequest> call = DecodeCall(request, state_.channel_names);
+  absl::StatusOr<interp::CallRequest> call = DecodeCall(request, channel_names());
   if (!call.ok()) return call.status();
-  auto work = std::make_shared<CallWork>(*std::move(call), state_, this, state_.options.max_message_bytes);
+  auto work = std::make_shared<CallWork>(*std::move(call), state_.loop, channel_names(), this, max_message_bytes());
   absl::Status submitted = (*interpreter)->Submit(work);
   if (!submitted.ok()) return submitted;
   interpreter_ = *std::move(interpreter);

@@ -13,7 +13,8 @@ namespace interpd::daemon {
 
 class CallRpc final : public UnaryRpc<v1::CallRequest, v1::CallResponse>, public CallWork::Owner {
  public:
-  CallRpc(ServerState& state, RawInterpreters& service) : UnaryRpc(state), service_(service) {}
+  CallRpc(ServerState& state, RawInterpreters& service)
+      : UnaryRpc(state, RuleOf("interpd.v1.Interpreters/Call")), service_(service) {}
 
  private:
   void Listen(void* tag) override;

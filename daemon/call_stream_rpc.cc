@@ -63,7 +63,7 @@ absl::Status CallStreamRpc::Take(v1::CallStreamRequest& request) {
   if (request.has_options()) {
     if (started_) return InvalidField("options", "may be set in the first message only");
     if (!request.options().name().empty()) {
-      absl::StatusOr<std::string_view> id = ParseName(request.options().name(), "options.name");
+      absl::StatusOr<std::string> id = ParseName(principal(), request.options().name(), "options.name");
       if (!id.ok()) return id.status();
     }
     default_name_ = request.options().name();
@@ -78,7 +78,8 @@ void CallStreamRpc::Begin(const v1::CallStreamRequest::Item& request) {
   ++held_;
   absl::StatusOr<ItemPtr> prepared = Prepare(request.call());
   absl::Status refused = prepared.status();
-  ItemPtr item = refused.ok() ? *std::move(prepared) : std::make_shared<Item>(interp::CallRequest(), state_, this, 0);
+  ItemPtr item = refused.ok() ? *std::move(prepared)
+                              : std::make_shared<Item>(interp::CallRequest(), state_.loop, channel_names(), this, 0);
   item->id = request.id();
   if (ordered_) answers_.push_back(item);
   if (!refused.ok()) return End(item, std::move(refused));
@@ -98,17 +99,17 @@ absl::StatusOr<CallStreamRpc::ItemPtr> CallStreamRpc::Prepare(const v1::CallRequ
   absl::StatusOr<std::shared_ptr<interp::Interpreter>> interpreter =
       Find(call.name().empty() ? default_name_ : call.name());
   if (!interpreter.ok()) return std::move(interpreter).status();
-  absl::StatusOr<interp::CallRequest> request = DecodeCall(call, state_.channel_names);
+  absl::StatusOr<interp::CallRequest> request = DecodeCall(call, channel_names());
   if (!request.ok()) return std::move(request).status();
-  auto item =
-      std::make_shared<Item>(*std::move(request), state_, this, state_.options.max_message_bytes - kEnvelopeBytes);
+  auto item = std::make_shared<Item>(*std::move(request), state_.loop, channel_names(), this,
+                                     max_message_bytes() - kEnvelopeBytes);
   item->interpreter = *std::move(interpreter);
   return item;
 }
 
 absl::StatusOr<std::shared_ptr<interp::Interpreter>> CallStreamRpc::Find(std::string_view name) {
   if (last_interpreter_ != nullptr && name == last_name_) return last_interpreter_;
-  absl::StatusOr<std::string_view> id = ParseName(name);
+  absl::StatusOr<std::string> id = ParseName(principal(), name);
   if (!id.ok()) return id.status();
   absl::StatusOr<std::shared_ptr<interp::Interpreter>> found = state_.registry.Get(*id);
   if (found.ok()) {

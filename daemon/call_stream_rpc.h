@@ -26,7 +26,8 @@ class CallStreamRpc final : public BidiRpc<v1::CallStreamResponse>,
                             private QueueRoom::Waiter,
                             private EventLoop::Task {
  public:
-  CallStreamRpc(ServerState& state, RawInterpreters& service) : BidiRpc(state), service_(service) {}
+  CallStreamRpc(ServerState& state, RawInterpreters& service)
+      : BidiRpc(state, RuleOf("interpd.v1.Interpreters/CallStream")), service_(service) {}
 
  private:
   struct Item;

@@ -31,7 +31,7 @@ bool CallWork::Output(interp::Stream stream, std::string_view data) {
 
 void CallWork::Done(absl::StatusOr<interp::Result> result) {
   status_ = Encode(std::move(result));
-  state_.loop.Post(this);
+  loop_.Post(this);
 }
 
 absl::Status CallWork::Encode(absl::StatusOr<interp::Result> result) {
@@ -41,7 +41,7 @@ absl::Status CallWork::Encode(absl::StatusOr<interp::Result> result) {
   if (call->exception) {
     EncodeException(*call->exception, response_.mutable_exception());
   } else {
-    absl::Status encoded = EncodeValue(call->value, state_.channel_names, response_.mutable_result());
+    absl::Status encoded = EncodeValue(call->value, names_, response_.mutable_result());
     if (!encoded.ok()) return encoded;
   }
   response_bytes_ = response_.ByteSizeLong();

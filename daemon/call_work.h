@@ -31,8 +31,8 @@ class CallWork : public interp::Work, public EventLoop::Task {
   };
 
   // `owner` must live until CallEnded.
-  CallWork(interp::CallRequest request, ServerState& state, Owner* owner, int64_t max_message_bytes)
-      : Work(std::move(request)), state_(state), owner_(owner), max_message_bytes_(max_message_bytes) {}
+  CallWork(interp::CallRequest request, EventLoop& loop, ChannelNames& names, Owner* owner, int64_t max_message_bytes)
+      : Work(std::move(request)), loop_(loop), names_(names), owner_(owner), max_message_bytes_(max_message_bytes) {}
 
   // Once ended: OK and response(), or why there is none.
   const absl::Status& status() const { return status_; }
@@ -46,7 +46,8 @@ class CallWork : public interp::Work, public EventLoop::Task {
  private:
   absl::Status Encode(absl::StatusOr<interp::Result> result);
 
-  ServerState& state_;  // its loop and channel names alone: those are any thread's
+  EventLoop& loop_;
+  ChannelNames& names_;
   Owner* const owner_;
   const int64_t max_message_bytes_;
   std::mutex output_mutex_;  // stdout and stderr may come from two threads of the host

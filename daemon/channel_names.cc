@@ -1,12 +1,13 @@
 #include "daemon/channel_names.h"
 
+#include <optional>
 #include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "daemon/errors.h"
-#include "daemon/interpreter_proto.h"
+#include "daemon/full_name.h"
 #include "daemon/utf8.h"
 
 namespace interpd::daemon {
@@ -16,30 +17,32 @@ using channels::Channel;
 using channels::Ref;
 
 constexpr std::string_view kCollection = "channels/";
-// Begins the ID of a channel that has no name of its own.
-constexpr char kAnonymous = '~';
+// Begins the name of a channel that has none of its own.
+constexpr std::string_view kAnonymous = "channels/~";
 
 }  // namespace
 
-absl::StatusOr<std::string_view> ParseChannelName(std::string_view name, std::string_view field) {
-  std::string_view id = name;
-  const bool prefixed = absl::ConsumePrefix(&id, kCollection);
-  if (!prefixed || !IsValidId(absl::StripPrefix(id, std::string_view(&kAnonymous, 1)))) {
-    return InvalidField(field,
-                        absl::StrCat("must be channels/ID, with an ID of 1 to 63 letters, digits, '_', '-' or '.', a "
-                                     "letter or digit first; it is \"",
-                                     Abridge(name, 128), "\""));
-  }
-  return id;
+std::string ChannelNames::ResourceName(std::string_view full_name) const {
+  return absl::StrCat(kCollection, absl::StripPrefix(full_name, space_));
 }
 
-std::string ChannelResourceName(std::string_view id) { return absl::StrCat(kCollection, id); }
+absl::StatusOr<std::string> ChannelNames::Parse(std::string_view name, std::string_view field) const {
+  std::string_view written = name;
+  std::optional<std::string> full;
+  if (absl::ConsumePrefix(&written, kCollection)) full = FullName(space_, written);
+  if (full) return *std::move(full);
+  return InvalidField(field,
+                      absl::StrCat("must be channels/ID, with an ID of 1 to 63 letters, digits, '_', '-' or '.', a "
+                                   "letter or digit first; it is \"",
+                                   Abridge(name, 128), "\""));
+}
 
 std::string ChannelNames::NameOf(const Ref<Channel>& channel) {
-  if (!channel->name().empty()) {
+  const std::string& name = channel->name();
+  if (!name.empty() && (space_.empty() || channels::SpaceOf(name) == space_)) {
     // Its name may belong to a younger one by now.
-    absl::StatusOr<Ref<Channel>> named = registry_.Get(channel->name());
-    if (named.ok() && *named == channel) return ChannelResourceName(channel->name());
+    absl::StatusOr<Ref<Channel>> named = registry_.Get(name);
+    if (named.ok() && *named == channel) return ResourceName(name);
   }
   List dead;
   absl::MutexLock lock(mutex_);
@@ -51,23 +54,26 @@ std::string ChannelNames::NameOf(const Ref<Channel>& channel) {
   } else {
     Named(found->second);
   }
-  return absl::StrCat(kCollection, std::string_view(&kAnonymous, 1), found->second->number);
+  return absl::StrCat(kAnonymous, found->second->number);
 }
 
 absl::StatusOr<Ref<Channel>> ChannelNames::Find(std::string_view name, std::string_view field) {
-  absl::StatusOr<std::string_view> id = ParseChannelName(name, field);
-  if (!id.ok()) return id.status();
-  if ((*id)[0] != kAnonymous) return registry_.Get(*id);
+  std::string_view written = name;
+  if (!absl::ConsumePrefix(&written, kAnonymous) || !IsValidId(written)) {
+    absl::StatusOr<std::string> full = Parse(name, field);
+    if (!full.ok()) return full.status();
+    return registry_.Get(*full);
+  }
   List dead;
   absl::MutexLock lock(mutex_);
   Sweep(&dead);
   uint64_t number = 0;
-  auto found = absl::SimpleAtoi(id->substr(1), &number) ? by_number_.find(number) : by_number_.end();
+  auto found = absl::SimpleAtoi(written, &number) ? by_number_.find(number) : by_number_.end();
   if (found == by_number_.end()) {
     return MakeError(absl::StatusCode::kNotFound, v1::CHANNEL_NOT_FOUND,
-                     absl::StrCat("there is no channel ", *id,
+                     absl::StrCat("there is no channel ~", written,
                                   ", or it was not named for ten minutes; give channels that must last a name"),
-                     {{"channel", *id}});
+                     {{"channel", absl::StrCat("~", written)}});
   }
   Named(found->second);
   return found->second->channel;

@@ -13,6 +13,7 @@
 #include <list>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -26,22 +27,24 @@
 
 namespace interpd::daemon {
 
-// "channels/one" -> "one", also for a name that was made here. Errors: INVALID_FIELD with that field.
-absl::StatusOr<std::string_view> ParseChannelName(std::string_view name, std::string_view field = "name");
-
-// "channels/one" of "one".
-std::string ChannelResourceName(std::string_view id);
-
 class ChannelNames {
  public:
   static constexpr absl::Duration kHeld = absl::Minutes(10);
   static constexpr size_t kMaxHeld = 10'000;
 
-  // `now` is for tests.
-  explicit ChannelNames(channels::ChannelRegistry& registry, absl::Time (*now)() = absl::Now)
-      : registry_(registry), now_(now) {}
+  // For clients in that space of names (principal.h). `now` is for tests.
+  ChannelNames(channels::ChannelRegistry& registry, std::string space, absl::Time (*now)() = absl::Now)
+      : registry_(registry), space_(std::move(space)), now_(now) {}
 
-  // The resource name by which a client can find it.
+  const std::string& space() const { return space_; }
+
+  // The resource name of a channel with that full name, of this space or, without one, of any.
+  std::string ResourceName(std::string_view full_name) const;
+
+  // "channels/one" -> its full name. Errors: INVALID_FIELD with that field.
+  absl::StatusOr<std::string> Parse(std::string_view name, std::string_view field) const;
+
+  // The resource name by which a client can find it. One with a name in another space is held like one without.
   std::string NameOf(const channels::Ref<channels::Channel>& channel);
 
   // By its resource name. Errors: INVALID_FIELD with that field, CHANNEL_NOT_FOUND.
@@ -63,6 +66,7 @@ class ChannelNames {
   void Named(List::iterator held) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   channels::ChannelRegistry& registry_;
+  const std::string space_;
   absl::Time (*const now_)();
   absl::Mutex mutex_;
   List held_ ABSL_GUARDED_BY(mutex_);

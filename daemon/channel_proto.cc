@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "daemon/errors.h"
+#include "daemon/full_name.h"
 
 namespace interpd::daemon {
 namespace {
@@ -23,11 +24,14 @@ bool IsCapacity(int64_t capacity, int64_t least) { return capacity >= least && c
 
 }  // namespace
 
-absl::StatusOr<Ref<Channel>> FindChannel(ServerState& state, std::string_view name, std::string_view field) {
-  absl::StatusOr<Ref<Channel>> found = state.channel_names.Find(name, field);
+absl::StatusOr<Ref<Channel>> FindChannel(ServerState& state, ChannelNames& names, std::string_view name,
+                                         std::string_view field) {
+  absl::StatusOr<Ref<Channel>> found = names.Find(name, field);
   if (found.ok() || !absl::IsNotFound(found.status())) return found;
   // One that is closed and looked empty, but had values on their way that may come back, or have.
-  if (Ref<Channel> channel = state.channel_clients.Find(IdOf(name)); channel != nullptr) return channel;
+  absl::StatusOr<std::string> full = names.Parse(name, field);
+  if (!full.ok()) return found;
+  if (Ref<Channel> channel = state.channel_clients.Find(*full); channel != nullptr) return channel;
   return found;
 }
 
@@ -35,6 +39,7 @@ void EncodeChannel(const ServerState& state, std::string_view name, const Channe
   const channels::ChannelStats stats = channel.Stats();
   const ChannelClientCounts clients = state.channel_clients.Counts(&channel);
   out->set_name(std::string(name));
+  out->set_owner(OwnerOf(channel.name()));
   out->set_state(!stats.closed                                      ? v1::Channel::OPEN
                  : !channel.drained() || clients.unacknowledged > 0 ? v1::Channel::CLOSING
                                                                     : v1::Channel::CLOSED);

@@ -17,8 +17,8 @@
 namespace interpd::daemon {
 
 // A channel by its resource name. Errors: INVALID_FIELD with that field, CHANNEL_NOT_FOUND.
-absl::StatusOr<channels::Ref<channels::Channel>> FindChannel(ServerState& state, std::string_view name,
-                                                             std::string_view field);
+absl::StatusOr<channels::Ref<channels::Channel>> FindChannel(ServerState& state, ChannelNames& names,
+                                                             std::string_view name, std::string_view field);
 
 // `name` is the resource name.
 void EncodeChannel(const ServerState& state, std::string_view name, const channels::Channel& channel, v1::Channel* out);

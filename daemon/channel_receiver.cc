@@ -32,9 +32,9 @@ ChannelReceiver::ChannelReceiver(ServerState& state, std::function<void()> on_re
 
 ChannelReceiver::~ChannelReceiver() { GiveBack(); }
 
-absl::Status ChannelReceiver::Attach(std::string_view name, std::string_view field, Acknowledge acknowledge,
-                                     const v1::Subscription* subscription) {
-  absl::StatusOr<channels::Ref<channels::Channel>> found = FindChannel(state_, name, field);
+absl::Status ChannelReceiver::Attach(ChannelNames& names, std::string_view name, std::string_view field,
+                                     Acknowledge acknowledge, const v1::Subscription* subscription) {
+  absl::StatusOr<channels::Ref<channels::Channel>> found = FindChannel(state_, names, name, field);
   if (!found.ok()) return found.status();
   if ((*found)->broadcast()) {
     if (acknowledge == Acknowledge::kYes) {
@@ -49,6 +49,7 @@ absl::Status ChannelReceiver::Attach(std::string_view name, std::string_view fie
     if (subscription != nullptr) return InvalidField("options.subscription", "is for a broadcast only");
     channel_ = *std::move(found);
   }
+  names_ = &names;
   name_ = name;
   acknowledge_ = acknowledge;
   return absl::OkStatus();
@@ -87,7 +88,7 @@ void ChannelReceiver::ClientEnded() {
 }
 
 absl::StatusOr<bool> ChannelReceiver::Fill(v1::ValueBatch* values) {
-  BatchWriter writer(state_.channel_names, values);
+  BatchWriter writer(*names_, values);
   for (;;) {
     absl::StatusOr<bool> more = TakeOne(writer);
     // What is good goes out first; what is wrong is met again.

@@ -38,7 +38,7 @@ class ChannelReceiver final : private ChannelClients::Heir {
   ~ChannelReceiver();
 
   // `subscription` is null for none. Errors: INVALID_FIELD with `field` or with one beside it, CHANNEL_NOT_FOUND.
-  absl::Status Attach(std::string_view name, std::string_view field, Acknowledge acknowledge,
+  absl::Status Attach(ChannelNames& names, std::string_view name, std::string_view field, Acknowledge acknowledge,
                       const v1::Subscription* subscription);
   bool attached() const { return channel_ != nullptr; }
 
@@ -76,6 +76,7 @@ class ChannelReceiver final : private ChannelClients::Heir {
   absl::Status WaitForMore(channels::Outcome outcome);
 
   ServerState& state_;
+  ChannelNames* names_ = nullptr;  // since Attach
   const std::function<void()> on_ready_;
   std::string name_;
   channels::Ref<channels::Channel> broadcast_;  // null for other kinds

@@ -14,9 +14,10 @@ ChannelSender::ChannelSender(ServerState& state, std::function<void()> on_advanc
         on_advance_();
       }) {}
 
-absl::Status ChannelSender::Attach(std::string_view name, std::string_view field) {
-  absl::StatusOr<channels::Ref<channels::Channel>> found = FindChannel(state_, name, field);
+absl::Status ChannelSender::Attach(ChannelNames& names, std::string_view name, std::string_view field) {
+  absl::StatusOr<channels::Ref<channels::Channel>> found = FindChannel(state_, names, name, field);
   if (!found.ok()) return found.status();
+  names_ = &names;
   name_ = name;
   channel_ = *std::move(found);
   return absl::OkStatus();
@@ -24,7 +25,7 @@ absl::Status ChannelSender::Attach(std::string_view name, std::string_view field
 
 absl::Status ChannelSender::Take(const v1::ValueBatch& batch, size_t bytes) {
   Batch taken{.bytes = bytes};
-  absl::Status decoded = DecodeBatch(batch, state_.channel_names, &taken.values);
+  absl::Status decoded = DecodeBatch(batch, *names_, &taken.values);
   if (!decoded.ok()) return decoded;
   return Add(std::move(taken));
 }

@@ -29,7 +29,7 @@ class ChannelSender {
   ChannelSender(ServerState& state, std::function<void()> on_advance);
 
   // Errors: INVALID_FIELD with that field, CHANNEL_NOT_FOUND.
-  absl::Status Attach(std::string_view name, std::string_view field);
+  absl::Status Attach(ChannelNames& names, std::string_view name, std::string_view field);
   bool attached() const { return channel_ != nullptr; }
 
   // Puts values in, as many as there is room for; the others wait, behind those that wait already. `bytes` is what they
@@ -68,6 +68,7 @@ class ChannelSender {
   absl::Status Push();
 
   ServerState& state_;
+  ChannelNames* names_ = nullptr;  // since Attach
   const std::function<void()> on_advance_;
   std::string name_;
   channels::Ref<channels::Channel> channel_;

@@ -80,13 +80,14 @@ absl::Status ChannelStreamRpc<Request, Response>::Attach(const Request& request)
       return InvalidField("options", "name neither a channel to send to nor one to receive from");
     }
     if (!options.send_to().empty()) {
-      absl::Status attached = sender_.Attach(options.send_to(), "options.send_to");
+      absl::Status attached = sender_.Attach(this->channel_names(), options.send_to(), "options.send_to");
       if (!attached.ok()) return attached;
     }
     if (options.receive_from().empty()) return absl::OkStatus();
-    return receiver_.Attach(options.receive_from(), "options.receive_from", acknowledge, subscription);
+    return receiver_.Attach(this->channel_names(), options.receive_from(), "options.receive_from", acknowledge,
+                            subscription);
   } else {
-    return receiver_.Attach(request.options().name(), "options.name", acknowledge, subscription);
+    return receiver_.Attach(this->channel_names(), request.options().name(), "options.name", acknowledge, subscription);
   }
 }
 

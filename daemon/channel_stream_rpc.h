@@ -17,7 +17,7 @@ template <typename Request, typename Response>
 class ChannelStreamRpc final : public BidiRpc<Response>, private EventLoop::Task {
  public:
   ChannelStreamRpc(ServerState& state, RawChannels& service)
-      : BidiRpc<Response>(state),
+      : BidiRpc<Response>(state, Rule()),
         service_(service),
         sender_(state, [this] { Schedule(); }),
         receiver_(state, [this] { Schedule(); }) {}
@@ -25,6 +25,9 @@ class ChannelStreamRpc final : public BidiRpc<Response>, private EventLoop::Task
  private:
   static constexpr bool kSends = std::is_same_v<Request, v1::AttachRequest>;
 
+  static const AccessRule& Rule() {
+    return kSends ? RuleOf("interpd.v1.Channels/Attach") : RuleOf("interpd.v1.Channels/Receive");
+  }
   void Listen(void* tag) override;
   Rpc* Another() const override { return new ChannelStreamRpc(this->state_, service_); }
   void OnAccepted() override;

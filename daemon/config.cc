@@ -33,12 +33,31 @@ constexpr std::array<std::string_view, 4> kLogFormats = {"auto", "text", "journa
 // ---- One key of the file --------------------------------------------------------------------------------------------
 
 // A pointer to where the value goes says its type too.
-using Target = std::variant<std::string*, bool*, int64_t*, size_t*, double*, std::vector<std::string>*>;
+using Target =
+    std::variant<std::string*, bool*, int64_t*, size_t*, double*, std::vector<std::string>*, std::vector<AccessGrant>*>;
 
 struct Key {
   std::string_view name;  // dotted: "tls.cert"
   Target target;
 };
+
+// An array of tables: [[access.rule]].
+constexpr std::string_view kRules = "access.rule";
+
+// Those of one rule.
+std::vector<Key> RuleKeys(AccessGrant& grant) {
+  return {
+      {"unix_user", &grant.unix_user},
+      {"unix_group", &grant.unix_group},
+      {"certificate", &grant.certificate},
+      {"token", &grant.token},
+      {"role", &grant.role},
+      {"max_interpreters", &grant.limits.max_interpreters},
+      {"max_in_flight", &grant.limits.max_in_flight},
+      {"requests_per_second", &grant.limits.requests_per_second},
+      {"max_message_bytes", &grant.limits.max_message_bytes},
+  };
+}
 
 // Every key there is, in the order in which they are printed: those of no table first.
 std::vector<Key> Keys(Config& config, std::string& socket_mode) {
@@ -55,9 +74,14 @@ std::vector<Key> Keys(Config& config, std::string& socket_mode) {
       {"grace_period_seconds", &config.grace_period_seconds},
       {"log_level", &config.log_level},
       {"log_format", &config.log_format},
+      {"max_connections", &config.connections.total},
+      {"max_connections_per_user", &config.connections.per_user},
       {"tls.cert", &config.tls.cert},
       {"tls.key", &config.tls.key},
       {"tls.client_ca", &config.tls.client_ca},
+      {"audit.file", &config.audit_file},
+      {"access.token_file", &config.access.token_file},
+      {kRules, &config.access.rules},
       {"jobs.parallel", &config.jobs.parallel},
       {"jobs.max_unfinished", &config.jobs.max_unfinished},
       {"jobs.keep_days", &config.jobs.keep_days},
@@ -110,6 +134,7 @@ const char* Assign(const toml::node& node, std::vector<std::string>* to) {
   *to = std::move(values);
   return nullptr;
 }
+const char* Assign(const toml::node&, std::vector<AccessGrant>*) { return "given as [[access.rule]] tables"; }
 
 // ---- Messages -------------------------------------------------------------------------------------------------------
 
@@ -144,6 +169,8 @@ std::string UnknownKey(std::string_view key, const std::vector<Key>& keys) {
 // Where in the file each key stands, so that a value out of range can be pointed at.
 using Places = std::vector<std::pair<std::string_view, toml::source_region>>;
 
+absl::Status ReadRules(const toml::array& array, std::string_view file, std::vector<AccessGrant>* rules);
+
 absl::Status ReadTable(const toml::table& table, const std::string& prefix, std::string_view file,
                        const std::vector<Key>& keys, Places* places) {
   // In the order of the file, so that the first mistake in it is the one that is told.
@@ -166,6 +193,9 @@ absl::Status ReadTable(const toml::table& table, const std::string& prefix, std:
       if (!status.ok()) return status;
     } else if (found == keys.end()) {
       return absl::InvalidArgumentError(absl::StrCat(At(file, key.source()), UnknownKey(name, keys)));
+    } else if (name == kRules && node.is_array_of_tables()) {
+      absl::Status status = ReadRules(*node.as_array(), file, std::get<std::vector<AccessGrant>*>(found->target));
+      if (!status.ok()) return status;
     } else {
       const char* expected = std::visit([&node](auto* to) { return Assign(node, to); }, found->target);
       if (expected != nullptr) {
@@ -173,6 +203,43 @@ absl::Status ReadTable(const toml::table& table, const std::string& prefix, std:
       }
       places->emplace_back(found->name, node.source());
     }
+  }
+  return absl::OkStatus();
+}
+
+// What is wrong with a rule; empty: nothing.
+std::string RuleProblem(const AccessGrant& grant) {
+  int said = 0;
+  for (const std::string* who : {&grant.unix_user, &grant.unix_group, &grant.certificate, &grant.token}) {
+    if (!who->empty()) ++said;
+  }
+  if (said != 1) return "must have one of unix_user, unix_group, certificate and token";
+  if (grant.role.empty() ? grant.token.empty() : !ParseRole(grant.role)) {
+    return "must have a role: viewer, user or admin";
+  }
+  const PrincipalLimits& limits = grant.limits;
+  if (limits.max_interpreters < 0 || limits.max_in_flight < 0 || !(limits.requests_per_second >= 0) ||
+      limits.max_message_bytes < 0) {
+    return "has a limit below 0";
+  }
+  if (limits.max_message_bytes != 0 && limits.max_message_bytes < kMinMessageBytes) {
+    return absl::StrCat("has max_message_bytes below ", kMinMessageBytes);
+  }
+  return "";
+}
+
+absl::Status ReadRules(const toml::array& array, std::string_view file, std::vector<AccessGrant>* rules) {
+  rules->clear();
+  for (const toml::node& node : array) {
+    AccessGrant grant;
+    Places places;
+    absl::Status read = ReadTable(*node.as_table(), "", file, RuleKeys(grant), &places);
+    if (!read.ok()) return read;
+    std::string problem = RuleProblem(grant);
+    if (!problem.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(At(file, node.source()), "'", kRules, "' ", problem));
+    }
+    rules->push_back(std::move(grant));
   }
   return absl::OkStatus();
 }
@@ -208,11 +275,18 @@ std::optional<OutOfRange> FindOutOfRange(const Config& config) {
   if (!absl::c_linear_search(kLogFormats, config.log_format)) {
     return OutOfRange{"log_format", absl::StrCat("must be one of ", absl::StrJoin(kLogFormats, ", "))};
   }
+  if (outside(config.connections.total, 1, 1'000'000)) return OutOfRange{"max_connections", "must be 1 to 1000000"};
+  if (outside(config.connections.per_user, 1, 1'000'000)) {
+    return OutOfRange{"max_connections_per_user", "must be 1 to 1000000"};
+  }
   if (config.tls.cert.empty() != config.tls.key.empty()) {
     return OutOfRange{config.tls.cert.empty() ? "tls.key" : "tls.cert", "needs both tls.cert and tls.key"};
   }
   if (!config.tls.client_ca.empty() && config.tls.cert.empty()) {
     return OutOfRange{"tls.client_ca", "needs tls.cert and tls.key too"};
+  }
+  if (!config.access.token_file.empty() && config.tls.cert.empty()) {
+    return OutOfRange{"access.token_file", "needs tls.cert and tls.key too: tokens are taken over TLS only"};
   }
   for (const std::string& entry : config.interpreter.path) {
     if (!entry.starts_with('/')) return OutOfRange{"interpreter.path", "must hold absolute paths"};
@@ -230,6 +304,25 @@ std::optional<OutOfRange> FindOutOfRange(const Config& config) {
     return OutOfRange{"interpreter.log_limit_bytes", "must be 1 to 67108864"};
   }
   return std::nullopt;
+}
+
+void PrintKey(std::string_view name, const Target& target, std::ostream& out) {
+  out << name << " = ";
+  std::visit(
+      [&out](const auto* value) {
+        using T = std::remove_cvref_t<decltype(*value)>;
+        if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+          toml::array array;
+          for (const std::string& element : *value) array.push_back(element);
+          out << array;
+        } else if constexpr (std::is_same_v<T, size_t>) {
+          out << toml::value<int64_t>(static_cast<int64_t>(*value));
+        } else if constexpr (!std::is_same_v<T, std::vector<AccessGrant>>) {  // those are tables
+          out << toml::value<T>(*value);
+        }
+      },
+      target);
+  out << "\n";
 }
 
 }  // namespace
@@ -291,7 +384,9 @@ std::vector<std::string> ConfigKeys() {
   Config config;
   std::string socket_mode;
   std::vector<std::string> names;
-  for (const Key& key : Keys(config, socket_mode)) names.emplace_back(key.name);
+  for (const Key& key : Keys(config, socket_mode)) {
+    if (key.name != kRules) names.emplace_back(key.name);  // tables, not a key of one
+  }
   return names;
 }
 
@@ -330,6 +425,13 @@ std::string PrintConfig(const Config& config) {
   std::ostringstream out;
   std::string_view table;
   for (const Key& key : Keys(copy, socket_mode)) {
+    if (key.name == kRules) {
+      for (AccessGrant& grant : copy.access.rules) {
+        out << "\n[[" << kRules << "]]\n";
+        for (const Key& of_rule : RuleKeys(grant)) PrintKey(of_rule.name, of_rule.target, out);
+      }
+      continue;
+    }
     size_t dot = key.name.find('.');
     std::string_view name = key.name;
     if (dot != std::string_view::npos) {
@@ -337,22 +439,7 @@ std::string PrintConfig(const Config& config) {
       table = key.name.substr(0, dot);
       name = key.name.substr(dot + 1);
     }
-    out << name << " = ";
-    std::visit(
-        [&out](const auto* value) {
-          using T = std::remove_cvref_t<decltype(*value)>;
-          if constexpr (std::is_same_v<T, std::vector<std::string>>) {
-            toml::array array;
-            for (const std::string& element : *value) array.push_back(element);
-            out << array;
-          } else if constexpr (std::is_same_v<T, size_t>) {
-            out << toml::value<int64_t>(static_cast<int64_t>(*value));
-          } else {
-            out << toml::value<T>(*value);
-          }
-        },
-        key.target);
-    out << "\n";
+    PrintKey(name, key.target, out);
   }
   return out.str();
 }

@@ -11,15 +11,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "daemon/access_config.h"
+#include "daemon/connections.h"
+#include "daemon/tls_config.h"
 #include "interp/interpreter.h"
 
 namespace interpd::daemon {
-
-struct TlsConfig {
-  std::string cert;       // PEM file with the server's certificate chain; empty: no TLS
-  std::string key;        // PEM file with its private key
-  std::string client_ca;  // PEM file; if set, clients must show a certificate that it has signed
-};
 
 struct JobsConfig {
   int64_t parallel = 0;  // tasks of all jobs that run at the same time; 0: as many as there are CPUs
@@ -34,6 +31,9 @@ struct Config {
   uint32_t socket_mode = 0600;
   std::string socket_group;  // of unix sockets, by name or number; empty: this process's own
   TlsConfig tls;
+  AccessConfig access;
+  ConnectionLimits connections;  // over unix sockets
+  std::string audit_file;        // empty: none
   int64_t max_interpreters = 4096;
   int64_t max_message_bytes = int64_t{64} << 20;
   int64_t max_constant_bytes = int64_t{2} << 30;

@@ -49,7 +49,8 @@ absl::Status Connections::CheckLimits(uid_t uid) const {
   return absl::OkStatus();
 }
 
-absl::StatusOr<int> Connections::Add(int fd, uid_t uid, PrincipalRef principal) {
+absl::StatusOr<int> Connections::Add(int fd, PeerCredentials peer, PrincipalRef principal) {
+  const uid_t uid = peer.uid;
   if (now_() >= last_sweep_ + kBetweenSweeps) Sweep();
   absl::Status allowed = CheckLimits(uid);
   // The limits are those of a while ago otherwise.
@@ -81,7 +82,8 @@ absl::StatusOr<int> Connections::Add(int fd, uid_t uid, PrincipalRef principal) 
   next_ = number + 1;
   const ino_t socket = SocketOf(number);
   absl::MutexLock lock(mutex_);
-  connections_.emplace(number, Connection{.principal = std::move(principal), .uid = uid, .socket = socket});
+  connections_.emplace(number,
+                       Connection{.principal = std::move(principal), .peer = std::move(peer), .socket = socket});
   ++of_users_[uid];
   ++open_;
   return number;
@@ -103,10 +105,15 @@ void Connections::Sweep() {
     Connection& connection = connections_.at(number);
     connection.closed = now;
     --open_;
-    auto of_user = of_users_.find(connection.uid);
+    auto of_user = of_users_.find(connection.peer.uid);
     if (--of_user->second == 0) of_users_.erase(of_user);
   }
   for (int number : rested) connections_.erase(number);
+}
+
+void Connections::Renew(absl::FunctionRef<PrincipalRef(const PeerCredentials&)> principal_of) {
+  absl::MutexLock lock(mutex_);
+  for (auto& [number, connection] : connections_) connection.principal = principal_of(connection.peer);
 }
 
 PrincipalRef Connections::Find(std::string_view peer) const {

@@ -13,7 +13,7 @@
 //      with 1 is why Find never tells of a wrong one.
 // Closed connections are looked for when others are added, and at most twice in a second; nothing runs on a clock.
 //
-// Thread safety: Find and count may be called from any thread; Add from one, the listener's.
+// Thread safety: Find, Renew and count may be called from any thread; Add from one, the listener's.
 #ifndef INTERPD_DAEMON_CONNECTIONS_H_
 #define INTERPD_DAEMON_CONNECTIONS_H_
 
@@ -25,10 +25,12 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "daemon/peer_credentials.h"
 #include "daemon/principal.h"
 
 namespace interpd::daemon {
@@ -57,7 +59,10 @@ class Connections {
 
   // Gives the socket a number of its own and closes `fd`, in any case. The number is gRPC's to close. Errors:
   // RESOURCE_EXHAUSTED, over a limit; UNAVAILABLE: there is no number just now, but there will be.
-  absl::StatusOr<int> Add(int fd, uid_t uid, PrincipalRef principal);
+  absl::StatusOr<int> Add(int fd, PeerCredentials peer, PrincipalRef principal);
+
+  // Asks anew on whose behalf each is, after a change of who may do what.
+  void Renew(absl::FunctionRef<PrincipalRef(const PeerCredentials&)> principal_of);
 
   // Of a connection with that peer(); none: it is no connection of ours.
   PrincipalRef Find(std::string_view peer) const;
@@ -67,8 +72,8 @@ class Connections {
 
  private:
   struct Connection {
-    PrincipalRef principal;
-    uid_t uid;
+    PrincipalRef principal;  // null: it may not be any longer
+    PeerCredentials peer;
     ino_t socket;  // what the number is, as long as the connection is open
     absl::Time closed = absl::InfiniteFuture();
   };
@@ -86,7 +91,8 @@ class Connections {
   absl::Time last_sweep_ = absl::InfinitePast();
 
   mutable absl::Mutex mutex_;
-  // Written by the listener's thread only, which therefore reads without the lock.
+  // Written by the listener's thread only, which therefore reads without the lock; but for the principals, which the
+  // lock guards.
   absl::flat_hash_map<int, Connection> connections_;
   absl::flat_hash_map<uid_t, int64_t> of_users_;
   int64_t open_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -1,9 +1,12 @@
 #include "daemon/constant_proto.h"
 
+#include <optional>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "daemon/errors.h"
-#include "daemon/interpreter_proto.h"
+#include "daemon/full_name.h"
 #include "daemon/proto_time.h"
 
 namespace interpd::daemon {
@@ -13,18 +16,20 @@ constexpr std::string_view kCollection = "constants/";
 
 }  // namespace
 
-absl::StatusOr<std::string_view> ParseConstantName(std::string_view name, std::string_view field) {
+absl::StatusOr<std::string> ParseConstantName(const Principal& principal, std::string_view name,
+                                              std::string_view field) {
   std::string_view id = name;
-  if (!absl::ConsumePrefix(&id, kCollection) || !IsValidId(id)) {
-    return InvalidField(field,
-                        "must be constants/ID, ID of 1 to 63 letters, digits, '_', '-' or '.', a letter or digit "
-                        "first");
-  }
-  return id;
+  std::optional<std::string> full;
+  if (absl::ConsumePrefix(&id, kCollection)) full = FullName(principal.space, id);
+  if (full) return *std::move(full);
+  return InvalidField(field,
+                      "must be constants/ID, ID of 1 to 63 letters, digits, '_', '-' or '.', a letter or digit first");
 }
 
-void EncodeConstant(const interp::ConstantInfo& info, const ConstantStore& store, v1::Constant* out) {
-  out->set_name(absl::StrCat(kCollection, info.name));
+void EncodeConstant(const Principal& principal, const interp::ConstantInfo& info, const ConstantStore& store,
+                    v1::Constant* out) {
+  out->set_name(absl::StrCat(kCollection, principal.Shown(info.name)));
+  out->set_owner(OwnerOf(info.name));
   out->set_state(info.deleted ? v1::Constant::RETIRED : v1::Constant::ACTIVE);
   out->set_version(info.version);
   out->set_digest(info.facts.digest);

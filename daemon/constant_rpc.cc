@@ -70,12 +70,17 @@ absl::Status PutConstantRpc::Take(const v1::PutConstantRequest& request) {
 }
 
 absl::Status PutConstantRpc::Begin(const v1::PutConstantRequest::Options& options) {
-  absl::StatusOr<std::string_view> id = ParseConstantName(options.name(), "options.name");
+  absl::StatusOr<std::string> id = ParseConstantName(principal(), options.name(), "options.name");
   if (!id.ok()) return id.status();
   if (options.size_bytes() <= 0) return InvalidField("options.size_bytes", "must be above 0");
   if (options.persist() && !state_.constants.can_persist()) {
     return InvalidField("options.persist",
                         "needs a directory for constants; start the daemon with --constants-dir DIR");
+  }
+  if (options.persist() && !principal().space.empty()) {
+    return MakeError(absl::StatusCode::kPermissionDenied, v1::NOT_PERMITTED,
+                     "only an admin's constants persist; put it without options.persist",
+                     {{"method", rule().method}, {"role", RoleName(principal().role)}});
   }
   const int64_t limit = state_.options.max_constant_bytes;
   if (options.size_bytes() > limit) return ContentTooLarge(options.size_bytes(), limit);
@@ -99,7 +104,7 @@ void PutConstantRpc::Put() {
     state_.loop.Post([this, result = std::move(result)] {
       if (result.ok()) {
         v1::PutConstantResponse response;
-        EncodeConstant(result->info, state_.constants, response.mutable_constant());
+        EncodeConstant(principal(), result->info, state_.constants, response.mutable_constant());
         response.set_unchanged(!result->is_new);
         Reply(response);
       } else {
@@ -123,15 +128,15 @@ void DeleteConstantRpc::Listen(void* tag) {
 
 void DeleteConstantRpc::Handle(v1::DeleteConstantRequest& request) {
   if (state_.draining) return Fail(ServerDraining());
-  absl::StatusOr<std::string_view> id = ParseConstantName(request.name());
+  absl::StatusOr<std::string> id = ParseConstantName(principal(), request.name());
   if (!id.ok()) return Fail(id.status());
   Ref();  // until the answer
-  state_.file_thread.Submit([this, id = std::string(*id)] {
+  state_.file_thread.Submit([this, id = *std::move(id)] {
     absl::StatusOr<interp::ConstantInfo> deleted = state_.constants.Delete(id);
     state_.loop.Post([this, deleted = std::move(deleted)] {
       if (deleted.ok()) {
         v1::Constant answer;
-        EncodeConstant(*deleted, state_.constants, &answer);
+        EncodeConstant(principal(), *deleted, state_.constants, &answer);
         Reply(answer);
       } else {
         Fail(deleted.status());

@@ -14,7 +14,8 @@ namespace interpd::daemon {
 
 class PutConstantRpc final : public ClientStreamRpc<v1::PutConstantResponse> {
  public:
-  PutConstantRpc(ServerState& state, RawConstants& service) : ClientStreamRpc(state), service_(service) {}
+  PutConstantRpc(ServerState& state, RawConstants& service)
+      : ClientStreamRpc(state, RuleOf("interpd.v1.Constants/Put")), service_(service) {}
 
  private:
   ~PutConstantRpc() override;
@@ -45,7 +46,8 @@ class PutConstantRpc final : public ClientStreamRpc<v1::PutConstantResponse> {
 
 class DeleteConstantRpc final : public UnaryRpc<v1::DeleteConstantRequest, v1::Constant> {
  public:
-  DeleteConstantRpc(ServerState& state, RawConstants& service) : UnaryRpc(state), service_(service) {}
+  DeleteConstantRpc(ServerState& state, RawConstants& service)
+      : UnaryRpc(state, RuleOf("interpd.v1.Constants/Delete")), service_(service) {}
 
  private:
   void Listen(void* tag) override;

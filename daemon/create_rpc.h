@@ -17,7 +17,7 @@ namespace interpd::daemon {
 class CreateRpc final : public UnaryRpc<v1::CreateRequest, v1::Interpreter> {
  public:
   CreateRpc(ServerState& state, RawInterpreters& service, CreateRequests<v1::Interpreter>& requests)
-      : UnaryRpc(state), service_(service), requests_(requests) {}
+      : UnaryRpc(state, RuleOf("interpd.v1.Interpreters/Create")), service_(service), requests_(requests) {}
 
  private:
   void Listen(void* tag) override;
@@ -25,6 +25,8 @@ class CreateRpc final : public UnaryRpc<v1::CreateRequest, v1::Interpreter> {
   void Handle(v1::CreateRequest& request) override;
 
   absl::Status Create(const v1::CreateRequest& request);
+  // Whether the principal may have one more.
+  absl::Status CheckRoom() const;
   void Made(const absl::Status& status);
 
   RawInterpreters& service_;
@@ -35,7 +37,8 @@ class CreateRpc final : public UnaryRpc<v1::CreateRequest, v1::Interpreter> {
 
 class CloseRpc final : public UnaryRpc<v1::CloseRequest, v1::Interpreter> {
  public:
-  CloseRpc(ServerState& state, RawInterpreters& service) : UnaryRpc(state), service_(service) {}
+  CloseRpc(ServerState& state, RawInterpreters& service)
+      : UnaryRpc(state, RuleOf("interpd.v1.Interpreters/Close")), service_(service) {}
 
  private:
   void Listen(void* tag) override;

@@ -41,7 +41,7 @@ void ExecRpc::Handle(v1::ExecRequest& request) {
 
 absl::Status ExecRpc::Submit(v1::ExecRequest& request) {
   if (state_.draining) return ServerDraining();
-  absl::StatusOr<std::string_view> id = ParseName(request.name());
+  absl::StatusOr<std::string> id = ParseName(principal(), request.name());
   if (!id.ok()) return id.status();
   absl::StatusOr<std::shared_ptr<interp::Interpreter>> interpreter = state_.registry.Get(*id);
   if (!interpreter.ok()) return interpreter.status();

@@ -13,7 +13,8 @@ namespace interpd::daemon {
 
 class ExecRpc final : public ServerStreamRpc<v1::ExecRequest, v1::ExecResponse>, public ExecWork::Owner {
  public:
-  ExecRpc(ServerState& state, RawInterpreters& service) : ServerStreamRpc(state), service_(service) {}
+  ExecRpc(ServerState& state, RawInterpreters& service)
+      : ServerStreamRpc(state, RuleOf("interpd.v1.Interpreters/Exec")), service_(service) {}
 
  private:
   void Listen(void* tag) override;

@@ -23,7 +23,8 @@ std::optional<HealthCheckResponse::ServingStatus> StatusOf(const ServerState& st
   return state.draining ? HealthCheckResponse::NOT_SERVING : HealthCheckResponse::SERVING;
 }
 
-absl::Status Check(ServerState& state, const HealthCheckRequest& request, HealthCheckResponse* response) {
+absl::Status Check(ServerState& state, const Principal&, const HealthCheckRequest& request,
+                   HealthCheckResponse* response) {
   std::optional<HealthCheckResponse::ServingStatus> status = StatusOf(state, request.service());
   if (!status) {
     return MakeError(absl::StatusCode::kNotFound, v1::INVALID_FIELD,
@@ -41,7 +42,7 @@ absl::Status Check(ServerState& state, const HealthCheckRequest& request, Health
 class WatchRpc final : public ServerStreamRpc<HealthCheckRequest, HealthCheckResponse> {
  public:
   WatchRpc(ServerState& state, RawHealth& service, absl::flat_hash_set<WatchRpc*>& watchers)
-      : ServerStreamRpc(state), service_(service), watchers_(watchers) {}
+      : ServerStreamRpc(state, RuleOf("grpc.health.v1.Health/Watch")), service_(service), watchers_(watchers) {}
 
   // Says what has changed since it was last said.
   void Advance() {
@@ -87,7 +88,7 @@ class WatchRpc final : public ServerStreamRpc<HealthCheckRequest, HealthCheckRes
 
 void HealthService::Listen() {
   using CheckRpc = ImmediateRpc<RawHealth, HealthCheckRequest, HealthCheckResponse>;
-  (new CheckRpc(state_, raw_, &RawHealth::RequestCheck, &Check))->Start();
+  (new CheckRpc(state_, RuleOf("grpc.health.v1.Health/Check"), raw_, &RawHealth::RequestCheck, &Check))->Start();
   (new WatchRpc(state_, raw_, watchers_))->Start();
 }
 

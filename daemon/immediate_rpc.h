@@ -16,20 +16,21 @@ class ImmediateRpc final : public UnaryRpc<Request, Response> {
                                    grpc::ServerAsyncResponseWriter<grpc::ByteBuffer>*, grpc::CompletionQueue*,
                                    grpc::ServerCompletionQueue*, void*);
   // Fills the answer or returns an error; does not block.
-  using Handler = absl::Status (*)(ServerState& state, const Request& request, Response* response);
+  using Handler = absl::Status (*)(ServerState& state, const Principal& principal, const Request& request,
+                                   Response* response);
 
-  ImmediateRpc(ServerState& state, Service& service, Method method, Handler handler)
-      : UnaryRpc<Request, Response>(state), service_(service), method_(method), handler_(handler) {}
+  ImmediateRpc(ServerState& state, const AccessRule& rule, Service& service, Method method, Handler handler)
+      : UnaryRpc<Request, Response>(state, rule), service_(service), method_(method), handler_(handler) {}
 
  private:
   void Listen(void* tag) override {
     grpc::ServerCompletionQueue* queue = this->state_.loop.queue();
     (service_.*method_)(&this->context_, &this->request_bytes_, &this->responder_, queue, queue, tag);
   }
-  Rpc* Another() const override { return new ImmediateRpc(this->state_, service_, method_, handler_); }
+  Rpc* Another() const override { return new ImmediateRpc(this->state_, this->rule(), service_, method_, handler_); }
   void Handle(Request& request) override {
     Response response;
-    absl::Status status = handler_(this->state_, request, &response);
+    absl::Status status = handler_(this->state_, this->principal(), request, &response);
     if (status.ok()) {
       this->Reply(response);
     } else {

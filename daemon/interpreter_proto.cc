@@ -1,6 +1,8 @@
 #include "daemon/interpreter_proto.h"
 
-#include "absl/strings/ascii.h"
+#include <optional>
+#include <utility>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -13,7 +15,6 @@ namespace interpd::daemon {
 namespace {
 
 constexpr std::string_view kCollection = "interpreters/";
-constexpr size_t kMaxIdLength = 63;
 constexpr int32_t kMaxQueueLimit = 65536;
 constexpr int64_t kMaxLogLimit = int64_t{64} << 20;
 constexpr int kMaxPathEntries = 256;
@@ -26,22 +27,14 @@ absl::Status CheckDirectory(std::string_view field, std::string_view path) {
 
 }  // namespace
 
-bool IsValidId(std::string_view id) {
-  if (id.empty() || id.size() > kMaxIdLength || !absl::ascii_isalnum(id[0])) return false;
-  for (char c : id) {
-    if (!absl::ascii_isalnum(c) && c != '_' && c != '-' && c != '.') return false;
-  }
-  return true;
-}
-
-absl::StatusOr<std::string_view> ParseName(std::string_view name, std::string_view field) {
+absl::StatusOr<std::string> ParseName(const Principal& principal, std::string_view name, std::string_view field) {
   std::string_view id = name;
-  if (!absl::ConsumePrefix(&id, kCollection) || !IsValidId(id)) {
-    return InvalidField(field, absl::StrCat("must be interpreters/ID, with an ID of 1 to ", kMaxIdLength,
-                                            " letters, digits, '_', '-' or '.', a letter or digit first; it is \"",
-                                            Abridge(name, 128), "\""));
-  }
-  return id;
+  std::optional<std::string> full;
+  if (absl::ConsumePrefix(&id, kCollection)) full = FullName(principal.space, id);
+  if (full) return *std::move(full);
+  return InvalidField(field, absl::StrCat("must be interpreters/ID, with an ID of 1 to 63 letters, digits, '_', '-' or "
+                                          "'.', a letter or digit first; it is \"",
+                                          Abridge(name, 128), "\""));
 }
 
 std::string NameOf(const interp::Interpreter& interpreter) { return absl::StrCat(kCollection, interpreter.name()); }
@@ -63,9 +56,11 @@ v1::Output::Stream EncodeStream(interp::Stream stream) {
   return stream == interp::Stream::kStdout ? v1::Output::STDOUT : v1::Output::STDERR;
 }
 
-void EncodeInterpreter(const interp::Interpreter& interpreter, SetupSource setup_source, v1::Interpreter* out) {
+void EncodeInterpreter(const Principal& principal, const interp::Interpreter& interpreter, SetupSource setup_source,
+                       v1::Interpreter* out) {
   interp::InterpreterInfo info = interpreter.info();
-  out->set_name(NameOf(interpreter));
+  out->set_name(absl::StrCat(kCollection, principal.Shown(interpreter.name())));
+  out->set_owner(OwnerOf(interpreter.name()));
   out->set_state(EncodeState(info.state));
   EncodeTime(info.create_time, out->mutable_create_time());
   out->set_completed_count(info.completed_count);
@@ -78,7 +73,8 @@ void EncodeInterpreter(const interp::Interpreter& interpreter, SetupSource setup
   to->set_venv(ToValidUtf8(config.venv));
   to->set_site(config.site);
   to->set_cwd(ToValidUtf8(config.cwd));
-  if (setup_source == SetupSource::kInclude) to->set_setup_source(config.setup_source);
+  if (setup_source == SetupSource::kInclude && principal.role != Role::kViewer)
+    to->set_setup_source(config.setup_source);
   to->set_queue_limit(static_cast<int32_t>(config.queue_limit));
   to->set_log_limit_bytes(static_cast<int64_t>(config.log_limit_bytes));
   to->set_may_publish(config.may_publish);

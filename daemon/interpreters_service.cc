@@ -21,37 +21,44 @@ namespace {
 constexpr int kWaitingForHot = 32;
 constexpr int kWaitingForOthers = 4;
 
-absl::StatusOr<std::shared_ptr<interp::Interpreter>> Find(const ServerState& state, std::string_view name) {
-  absl::StatusOr<std::string_view> id = ParseName(name);
+absl::StatusOr<std::shared_ptr<interp::Interpreter>> Find(const ServerState& state, const Principal& principal,
+                                                          std::string_view name) {
+  absl::StatusOr<std::string> id = ParseName(principal, name);
   if (!id.ok()) return id.status();
   return state.registry.Get(*id);
 }
 
-absl::Status Get(ServerState& state, const v1::GetRequest& request, v1::Interpreter* response) {
-  absl::StatusOr<std::shared_ptr<interp::Interpreter>> interpreter = Find(state, request.name());
+absl::Status Get(ServerState& state, const Principal& principal, const v1::GetRequest& request,
+                 v1::Interpreter* response) {
+  absl::StatusOr<std::shared_ptr<interp::Interpreter>> interpreter = Find(state, principal, request.name());
   if (!interpreter.ok()) return interpreter.status();
-  EncodeInterpreter(**interpreter, SetupSource::kInclude, response);
+  EncodeInterpreter(principal, **interpreter, SetupSource::kInclude, response);
   return absl::OkStatus();
 }
 
-absl::Status List(ServerState& state, const v1::ListRequest& request, v1::ListResponse* response) {
+absl::Status List(ServerState& state, const Principal& principal, const v1::ListRequest& request,
+                  v1::ListResponse* response) {
   absl::StatusOr<Page> page = DecodePage(request.page_size(), request.page_token());
   if (!page.ok()) return page.status();
   // One more than asked for says whether there is a next page.
-  std::vector<std::shared_ptr<interp::Interpreter>> found = state.registry.List(page->after, page->size + 1);
+  std::vector<std::shared_ptr<interp::Interpreter>> found = ListSeen(
+      principal.space, page->after, page->size,
+      [&](std::string_view after, size_t limit) { return state.registry.List(after, limit); },
+      [](const auto& interpreter) { return std::string_view(interpreter->name()); });
   if (found.size() > page->size) {
     found.resize(page->size);
-    response->set_next_page_token(EncodePageToken(found.back()->name()));
+    response->set_next_page_token(EncodePageToken(principal.Shown(found.back()->name())));
   }
   for (const auto& interpreter : found) {
-    EncodeInterpreter(*interpreter, SetupSource::kOmit, response->add_interpreters());
+    EncodeInterpreter(principal, *interpreter, SetupSource::kOmit, response->add_interpreters());
   }
   return absl::OkStatus();
 }
 
-absl::Status Interrupt(ServerState& state, const v1::InterruptRequest& request, v1::InterruptResponse* response) {
+absl::Status Interrupt(ServerState& state, const Principal& principal, const v1::InterruptRequest& request,
+                       v1::InterruptResponse* response) {
   if (state.draining) return ServerDraining();
-  absl::StatusOr<std::shared_ptr<interp::Interpreter>> interpreter = Find(state, request.name());
+  absl::StatusOr<std::shared_ptr<interp::Interpreter>> interpreter = Find(state, principal, request.name());
   if (!interpreter.ok()) return interpreter.status();
   response->set_interrupted((*interpreter)->Interrupt());
   return absl::OkStatus();
@@ -68,11 +75,13 @@ void InterpretersService::Listen() {
     (new CallStreamRpc(state_, raw_))->Start();
     (new LogsRpc(state_, raw_))->Start();
     using GetRpc = ImmediateRpc<RawInterpreters, v1::GetRequest, v1::Interpreter>;
-    (new GetRpc(state_, raw_, &RawInterpreters::RequestGet, &Get))->Start();
+    (new GetRpc(state_, RuleOf("interpd.v1.Interpreters/Get"), raw_, &RawInterpreters::RequestGet, &Get))->Start();
     using ListRpc = ImmediateRpc<RawInterpreters, v1::ListRequest, v1::ListResponse>;
-    (new ListRpc(state_, raw_, &RawInterpreters::RequestList, &List))->Start();
+    (new ListRpc(state_, RuleOf("interpd.v1.Interpreters/List"), raw_, &RawInterpreters::RequestList, &List))->Start();
     using InterruptRpc = ImmediateRpc<RawInterpreters, v1::InterruptRequest, v1::InterruptResponse>;
-    (new InterruptRpc(state_, raw_, &RawInterpreters::RequestInterrupt, &Interrupt))->Start();
+    (new InterruptRpc(state_, RuleOf("interpd.v1.Interpreters/Interrupt"), raw_, &RawInterpreters::RequestInterrupt,
+                      &Interrupt))
+        ->Start();
   }
 }
 

@@ -17,7 +17,8 @@ namespace interpd::daemon {
 template <typename Request, typename Response>
 class JobReadRpc : public UnaryRpc<Request, Response> {
  protected:
-  JobReadRpc(ServerState& state, RawJobs& service) : UnaryRpc<Request, Response>(state), service_(service) {}
+  JobReadRpc(ServerState& state, const AccessRule& rule, RawJobs& service)
+      : UnaryRpc<Request, Response>(state, rule), service_(service) {}
 
   // Runs on the jobs' thread, and touches nothing else.
   virtual absl::Status ReadAnswer(const Request& request, const JobsState& jobs, Response* response) = 0;
@@ -47,8 +48,7 @@ class JobReadRpc : public UnaryRpc<Request, Response> {
 
 class GetJobRpc final : public JobReadRpc<v1::GetJobRequest, v1::Job> {
  public:
-  using JobReadRpc::JobReadRpc;
-  GetJobRpc(ServerState& state, RawJobs& service) : JobReadRpc(state, service) {}
+  GetJobRpc(ServerState& state, RawJobs& service) : JobReadRpc(state, RuleOf("interpd.v1.Jobs/Get"), service) {}
 
  private:
   void Listen(void* tag) override;
@@ -58,7 +58,7 @@ class GetJobRpc final : public JobReadRpc<v1::GetJobRequest, v1::Job> {
 
 class ListJobsRpc final : public JobReadRpc<v1::ListJobsRequest, v1::ListJobsResponse> {
  public:
-  ListJobsRpc(ServerState& state, RawJobs& service) : JobReadRpc(state, service) {}
+  ListJobsRpc(ServerState& state, RawJobs& service) : JobReadRpc(state, RuleOf("interpd.v1.Jobs/List"), service) {}
 
  private:
   void Listen(void* tag) override;
@@ -71,7 +71,8 @@ class ListJobsRpc final : public JobReadRpc<v1::ListJobsRequest, v1::ListJobsRes
 template <typename Request, typename Response>
 class JobCommandRpc : public UnaryRpc<Request, Response> {
  protected:
-  JobCommandRpc(ServerState& state, RawJobs& service) : UnaryRpc<Request, Response>(state), service_(service) {}
+  JobCommandRpc(ServerState& state, const AccessRule& rule, RawJobs& service)
+      : UnaryRpc<Request, Response>(state, rule), service_(service) {}
 
   virtual void Command(JobEngine& engine, std::string name, JobEngine::Answer done) = 0;
   virtual void Encode(const JobRecord& record, Response* response) = 0;
@@ -103,7 +104,8 @@ class JobCommandRpc : public UnaryRpc<Request, Response> {
 
 class CancelJobRpc final : public JobCommandRpc<v1::CancelJobRequest, v1::Job> {
  public:
-  CancelJobRpc(ServerState& state, RawJobs& service) : JobCommandRpc(state, service) {}
+  CancelJobRpc(ServerState& state, RawJobs& service)
+      : JobCommandRpc(state, RuleOf("interpd.v1.Jobs/Cancel"), service) {}
 
  private:
   void Listen(void* tag) override;
@@ -116,7 +118,7 @@ class CancelJobRpc final : public JobCommandRpc<v1::CancelJobRequest, v1::Job> {
 
 class RetryJobRpc final : public JobCommandRpc<v1::RetryJobRequest, v1::Job> {
  public:
-  RetryJobRpc(ServerState& state, RawJobs& service) : JobCommandRpc(state, service) {}
+  RetryJobRpc(ServerState& state, RawJobs& service) : JobCommandRpc(state, RuleOf("interpd.v1.Jobs/Retry"), service) {}
 
  private:
   void Listen(void* tag) override;
@@ -129,7 +131,8 @@ class RetryJobRpc final : public JobCommandRpc<v1::RetryJobRequest, v1::Job> {
 
 class DeleteJobRpc final : public JobCommandRpc<v1::DeleteJobRequest, v1::DeleteJobResponse> {
  public:
-  DeleteJobRpc(ServerState& state, RawJobs& service) : JobCommandRpc(state, service) {}
+  DeleteJobRpc(ServerState& state, RawJobs& service)
+      : JobCommandRpc(state, RuleOf("interpd.v1.Jobs/Delete"), service) {}
 
  private:
   void Listen(void* tag) override;

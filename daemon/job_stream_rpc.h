@@ -52,7 +52,8 @@ class JobListener final : public EventLoop::Task, public std::enable_shared_from
 template <typename Request, typename Response>
 class JobStreamRpc : public ServerStreamRpc<Request, Response> {
  protected:
-  JobStreamRpc(ServerState& state, RawJobs& service) : ServerStreamRpc<Request, Response>(state), service_(service) {}
+  JobStreamRpc(ServerState& state, const AccessRule& rule, RawJobs& service)
+      : ServerStreamRpc<Request, Response>(state, rule), service_(service) {}
   ~JobStreamRpc() override { StopListening(); }
 
   struct Page {
@@ -96,7 +97,7 @@ class JobStreamRpc : public ServerStreamRpc<Request, Response> {
 
 class WatchJobsRpc final : public JobStreamRpc<v1::WatchJobsRequest, v1::WatchJobsResponse> {
  public:
-  WatchJobsRpc(ServerState& state, RawJobs& service) : JobStreamRpc(state, service) {}
+  WatchJobsRpc(ServerState& state, RawJobs& service) : JobStreamRpc(state, RuleOf("interpd.v1.Jobs/Watch"), service) {}
 
  private:
   void Listen(void* tag) override;
@@ -111,7 +112,7 @@ class WatchJobsRpc final : public JobStreamRpc<v1::WatchJobsRequest, v1::WatchJo
 
 class JobLogsRpc final : public JobStreamRpc<v1::JobLogsRequest, v1::JobLogsResponse> {
  public:
-  JobLogsRpc(ServerState& state, RawJobs& service) : JobStreamRpc(state, service) {}
+  JobLogsRpc(ServerState& state, RawJobs& service) : JobStreamRpc(state, RuleOf("interpd.v1.Jobs/Logs"), service) {}
 
  private:
   void Listen(void* tag) override;
@@ -129,7 +130,8 @@ class JobLogsRpc final : public JobStreamRpc<v1::JobLogsRequest, v1::JobLogsResp
 
 class JobResultsRpc final : public JobStreamRpc<v1::JobResultsRequest, v1::JobResultsResponse> {
  public:
-  JobResultsRpc(ServerState& state, RawJobs& service) : JobStreamRpc(state, service) {}
+  JobResultsRpc(ServerState& state, RawJobs& service)
+      : JobStreamRpc(state, RuleOf("interpd.v1.Jobs/Results"), service) {}
 
  private:
   void Listen(void* tag) override;

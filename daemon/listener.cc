@@ -1,7 +1,6 @@
 #include "daemon/listener.h"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <grpcpp/security/server_credentials.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -21,6 +20,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "daemon/peer_credentials.h"
 
 namespace interpd::daemon {
 namespace {
@@ -72,48 +72,33 @@ absl::StatusOr<int> LockFile(const std::string& path, const std::string& socket_
   }
 }
 
-absl::StatusOr<std::string> ReadFile(const std::string& path, std::string_view key) {
-  std::ifstream stream(path, std::ios::binary);
-  std::ostringstream text;
-  if (stream) text << stream.rdbuf();
-  if (!stream || text.str().empty()) {
-    return absl::NotFoundError(absl::StrCat(key, ": cannot read ", path, ": ", std::strerror(errno)));
-  }
-  return text.str();
-}
-
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> TlsCredentials(const TlsConfig& tls) {
-  absl::StatusOr<std::string> cert = ReadFile(tls.cert, "tls.cert");
-  if (!cert.ok()) return cert.status();
-  absl::StatusOr<std::string> key = ReadFile(tls.key, "tls.key");
-  if (!key.ok()) return key.status();
-  grpc::SslServerCredentialsOptions options;
-  options.pem_key_cert_pairs.push_back({*std::move(key), *std::move(cert)});
-  if (!tls.client_ca.empty()) {
-    absl::StatusOr<std::string> ca = ReadFile(tls.client_ca, "tls.client_ca");
-    if (!ca.ok()) return ca.status();
-    options.pem_root_certs = *std::move(ca);
-    options.client_certificate_request = GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY;
-  }
-  return grpc::SslServerCredentials(options);
-}
-
 bool IsLoopback(std::string_view host) {
   return host == "localhost" || host == "[::1]" ||
          (absl::StartsWith(host, "127.") && host.find_first_not_of("0123456789.") == std::string_view::npos);
 }
 
-absl::StatusOr<Server::Endpoint> TcpEndpoint(const std::string& address, const Config& config) {
+// A client must show one of what the daemon can check; what is left open is asked for by nobody.
+ClientCertificate ClientCertificateOf(const Config& config) {
+  if (config.tls.client_ca.empty()) return ClientCertificate::kNone;
+  return config.access.token_file.empty() ? ClientCertificate::kRequired : ClientCertificate::kOptional;
+}
+
+absl::StatusOr<Server::Endpoint> TcpEndpoint(const std::string& address, const Config& config,
+                                             TlsCertificates* certificates) {
   size_t colon = address.rfind(':');
   uint32_t port = 0;
   if (colon == std::string::npos || colon == 0 || !absl::SimpleAtoi(address.substr(colon + 1), &port) || port > 65535) {
     return absl::InvalidArgumentError(
         absl::StrCat("'", address, "' is no address to listen on; write unix:PATH or HOST:PORT"));
   }
-  if (!config.tls.cert.empty()) {
-    absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> credentials = TlsCredentials(config.tls);
-    if (!credentials.ok()) return credentials.status();
-    return Server::Endpoint{address, *std::move(credentials)};
+  if (certificates != nullptr) {
+    if (config.tls.client_ca.empty() && config.access.token_file.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "will not listen on ", address,
+          " without a way to know clients: give tls.client_ca (--tls-client-ca), access.token_file (--token-file) or "
+          "both"));
+    }
+    return Server::Endpoint{address, certificates->Credentials(ClientCertificateOf(config))};
   }
   if (!config.insecure || !IsLoopback(std::string_view(address).substr(0, colon))) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -122,22 +107,6 @@ absl::StatusOr<Server::Endpoint> TcpEndpoint(const std::string& address, const C
         "loopback address such as 127.0.0.1 with --insecure"));
   }
   return Server::Endpoint{address, grpc::InsecureServerCredentials()};
-}
-
-// By name or number; none: the empty name.
-absl::StatusOr<std::optional<gid_t>> FindGroup(const std::string& name) {
-  if (name.empty()) return std::nullopt;
-  gid_t number;
-  if (absl::SimpleAtoi(name, &number)) return number;
-  std::vector<char> buffer(1024);
-  for (;;) {
-    group entry;
-    group* found = nullptr;
-    int error = getgrnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
-    if (found != nullptr) return found->gr_gid;
-    if (error != ERANGE) return absl::NotFoundError(absl::StrCat("socket_group: there is no group '", name, "'"));
-    buffer.resize(2 * buffer.size());
-  }
 }
 
 }  // namespace
@@ -206,8 +175,12 @@ absl::Status SocketLock::Bound() {
 // ---- Listener -------------------------------------------------------------------------------------------------------
 
 absl::StatusOr<Listener> Listener::Prepare(const Config& config, const std::vector<int>& inherited) {
-  absl::StatusOr<std::optional<gid_t>> group = FindGroup(config.socket_group);
-  if (!group.ok()) return group.status();
+  std::optional<gid_t> group;
+  if (!config.socket_group.empty()) {
+    absl::StatusOr<gid_t> found = FindGroup(config.socket_group);
+    if (!found.ok()) return absl::NotFoundError(absl::StrCat("socket_group: ", found.status().message()));
+    group = *found;
+  }
   std::vector<std::string> addresses = config.listen;
   if (addresses.empty() && inherited.empty()) {
     absl::StatusOr<std::string> address = DefaultAddress();
@@ -215,10 +188,15 @@ absl::StatusOr<Listener> Listener::Prepare(const Config& config, const std::vect
     addresses.push_back(*std::move(address));
   }
   Listener listener;
+  if (!config.tls.cert.empty()) {
+    absl::StatusOr<std::shared_ptr<TlsCertificates>> certificates = TlsCertificates::Load(config.tls);
+    if (!certificates.ok()) return certificates.status();
+    listener.certificates_ = *std::move(certificates);
+  }
   for (const std::string& address : addresses) {
     std::string_view path = address;
     if (!absl::ConsumePrefix(&path, "unix:")) {
-      absl::StatusOr<Server::Endpoint> endpoint = TcpEndpoint(address, config);
+      absl::StatusOr<Server::Endpoint> endpoint = TcpEndpoint(address, config, listener.certificates_.get());
       if (!endpoint.ok()) return endpoint.status();
       listener.endpoints_.push_back(*std::move(endpoint));
       continue;
@@ -227,8 +205,7 @@ absl::StatusOr<Listener> Listener::Prepare(const Config& config, const std::vect
     absl::StatusOr<SocketLock> lock = SocketLock::Acquire(std::string(path));
     if (!lock.ok()) return lock.status();
     listener.locks_.push_back(*std::move(lock));
-    listener.endpoints_.push_back(
-        {.address = absl::StrCat("unix:", path), .mode = config.socket_mode, .group = *group});
+    listener.endpoints_.push_back({.address = absl::StrCat("unix:", path), .mode = config.socket_mode, .group = group});
   }
   for (int fd : inherited) listener.endpoints_.push_back({.inherited_fd = fd});
   return listener;

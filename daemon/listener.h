@@ -7,6 +7,7 @@
 #ifndef INTERPD_DAEMON_LISTENER_H_
 #define INTERPD_DAEMON_LISTENER_H_
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "daemon/config.h"
 #include "daemon/server.h"
+#include "daemon/tls_credentials.h"
 
 namespace interpd::daemon {
 
@@ -47,18 +49,22 @@ class SocketLock {
 class Listener {
  public:
   // Checks every address of the configuration and takes the locks. Errors: as above, or TCP without TLS that is not
-  // both insecure and on loopback, TLS files that cannot be read, a group that does not exist.
-  // `inherited`: listening unix sockets that this process was started with, to listen on too; they get no lock, since
-  // whoever made them owns their paths. With some, the default address is not used.
+  // both insecure and on loopback, or with TLS and no way to know clients, TLS files that cannot be read, a group that
+  // does not exist. `inherited`: listening unix sockets that this process was started with, to listen on too; they get
+  // no lock, since whoever made them owns their paths. With some, the default address is not used.
   static absl::StatusOr<Listener> Prepare(const Config& config, const std::vector<int>& inherited = {});
 
   // What to start the server with.
   const std::vector<Server::Endpoint>& endpoints() const { return endpoints_; }
 
+  // What TCP is served with; null: no TLS.
+  TlsCertificates* certificates() const { return certificates_.get(); }
+
   // After the server was started.
   absl::Status Bound();
 
  private:
+  std::shared_ptr<TlsCertificates> certificates_;
   std::vector<Server::Endpoint> endpoints_;
   std::vector<SocketLock> locks_;
 };

@@ -60,7 +60,7 @@ void LogsRpc::Listen(void* tag) {
 }
 
 void LogsRpc::Handle(v1::LogsRequest& request) {
-  absl::StatusOr<std::string_view> id = ParseName(request.name());
+  absl::StatusOr<std::string> id = ParseName(principal(), request.name());
   if (!id.ok()) return Finish(id.status());
   absl::StatusOr<std::shared_ptr<interp::Interpreter>> interpreter = state_.registry.Get(*id);
   if (!interpreter.ok()) return Finish(interpreter.status());

@@ -14,7 +14,8 @@ namespace interpd::daemon {
 
 class LogsRpc final : public ServerStreamRpc<v1::LogsRequest, v1::LogsResponse> {
  public:
-  LogsRpc(ServerState& state, RawInterpreters& service) : ServerStreamRpc(state), service_(service) {}
+  LogsRpc(ServerState& state, RawInterpreters& service)
+      : ServerStreamRpc(state, RuleOf("interpd.v1.Interpreters/Logs")), service_(service) {}
 
  private:
   class Listener;

@@ -20,6 +20,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "channels/channel_registry.h"
+#include "daemon/audit_log.h"
 #include "daemon/config.h"
 #include "daemon/constant_files.h"
 #include "daemon/constant_store.h"
@@ -30,6 +31,7 @@
 #include "daemon/reload.h"
 #include "daemon/server.h"
 #include "daemon/service_manager.h"
+#include "daemon/tls_credentials.h"
 #include "daemon/version.h"
 #include "interp/interpreter_registry.h"
 
@@ -54,6 +56,7 @@ constexpr char kFooter[] =
     "  interpd --constants-dir /var/lib/interpd/constants --max-constant-bytes 8589934592\n"
     "  interpd --listen 127.0.0.1:7878 --insecure\n"
     "  interpd --listen 0.0.0.0:7878 --tls-cert cert.pem --tls-key key.pem --tls-client-ca ca.pem\n"
+    "  interpd --listen 0.0.0.0:7878 --tls-cert cert.pem --tls-key key.pem --token-file /etc/interpd/tokens\n"
     "  interpd --config /etc/interpd.toml --print-config";
 
 // Before there is a log.
@@ -82,8 +85,12 @@ void AddFlags(CLI::App& app, CommandLine& line, Config& config) {
   app.add_option("--tls-cert", config.tls.cert, "The server's certificate chain, PEM")->type_name("FILE");
   app.add_option("--tls-key", config.tls.key, "The server's private key, PEM")->type_name("FILE");
   app.add_option("--tls-client-ca", config.tls.client_ca,
-                 "Clients must show a certificate that this CA has signed, PEM")
+                 "Clients may show a certificate that this CA has signed, PEM; without --token-file they must")
       ->type_name("FILE");
+  app.add_option("--token-file", config.access.token_file,
+                 "Clients over TLS may show a token of this file, which `interpctl token` writes")
+      ->type_name("FILE");
+  app.add_option("--audit-file", config.audit_file, "Write there who did what, a line of JSON each")->type_name("FILE");
   app.add_option("--socket-mode", line.socket_mode, "Mode of unix sockets, octal (default: 0600)")->type_name("MODE");
   app.add_option("--socket-group", config.socket_group, "Group of unix sockets, by name or number")->type_name("GROUP");
   app.add_option("--max-interpreters", config.max_interpreters, "Interpreters at once (default: 4096)")->type_name("N");
@@ -198,8 +205,8 @@ absl::StatusOr<std::unique_ptr<JobEngine>> Jobs(const Config& config) {
 }
 
 // What a reload changes, and how.
-void ApplyReloads(Reloader& reloader, interp::InterpreterRegistry& registry, Server& server, LogWriter& log,
-                  absl::Duration* grace) {
+void ApplyReloads(Reloader& reloader, interp::InterpreterRegistry& registry, Server& server, Listener& listener,
+                  LogWriter& log, AuditLog* audit, AccessConfig* access, absl::Duration* grace) {
   reloader.Apply({"log_level"}, [&log](const Config& config) { log.SetLevel(LogLevel(config.log_level)); });
   reloader.Apply({"grace_period_seconds"},
                  [grace](const Config& config) { *grace = absl::Seconds(config.grace_period_seconds); });
@@ -210,6 +217,12 @@ void ApplyReloads(Reloader& reloader, interp::InterpreterRegistry& registry, Ser
   reloader.Apply({"interpreter."}, [&](const Config& config) {
     server.Reconfigure([&](ServerOptions& options) { options.interpreter_defaults = config.interpreter; });
   });
+  reloader.Apply({"access."}, [access](const Config& config) { *access = config.access; });
+  reloader.Also("access rules and tokens", [access, &server] { return server.SetAccess(*access); });
+  if (listener.certificates() != nullptr) {
+    reloader.Also("certificates", [&listener] { return listener.certificates()->Reload(); });
+  }
+  if (audit != nullptr) reloader.Also("the audit log's file", [audit] { return audit->Reopen(); });
 }
 
 int Serve(const Config& config, Lifecycle& lifecycle, ServiceManager& manager, Reloader& reloader, LogWriter& log) {
@@ -236,7 +249,16 @@ int Serve(const Config& config, Lifecycle& lifecycle, ServiceManager& manager, R
   log.StartThread();
   absl::StatusOr<std::unique_ptr<ConstantStore>> constants = Constants(config, **registry);
   if (!constants.ok()) return failed(constants.status());
+  std::unique_ptr<AuditLog> audit;
+  if (!config.audit_file.empty()) {
+    absl::StatusOr<std::unique_ptr<AuditLog>> opened = AuditLog::Open(config.audit_file);
+    if (!opened.ok()) return failed(opened.status());
+    audit = *std::move(opened);
+  }
   ServerOptions options;
+  options.audit = audit.get();
+  options.access = config.access;
+  options.connections = config.connections;
   options.max_message_bytes = config.max_message_bytes;
   options.max_interpreters = config.max_interpreters;
   options.max_constant_bytes = config.max_constant_bytes;
@@ -245,14 +267,18 @@ int Serve(const Config& config, Lifecycle& lifecycle, ServiceManager& manager, R
   options.interpreter_defaults = config.interpreter;
   options.on_drain = [&lifecycle](std::optional<absl::Duration> grace) { lifecycle.RequestDrain(grace); };
   options.on_interpreter_closed = [&lifecycle] { lifecycle.InterpreterClosed(); };
-  absl::StatusOr<std::unique_ptr<Server>> server =
-      Server::Start(**registry, channels, listener->endpoints(), std::move(options));
+  absl::StatusOr<std::unique_ptr<Server>> server;
+  {
+    ScopedNoTls12 least_tls13;
+    server = Server::Start(**registry, channels, listener->endpoints(), std::move(options));
+  }
   absl::Status bound = server.ok() ? listener->Bound() : server.status();
   if (!bound.ok()) return failed(bound);
   log.Say(absl::LogSeverity::kInfo, absl::StrCat("ready ", absl::StrJoin((*server)->addresses(), " ")));
 
   absl::Duration grace = absl::Seconds(config.grace_period_seconds);
-  ApplyReloads(reloader, **registry, **server, log, &grace);
+  AccessConfig access = config.access;
+  ApplyReloads(reloader, **registry, **server, *listener, log, audit.get(), &access, &grace);
   bool all_ended = lifecycle.Run(**registry, **server, manager,
                                  {.grace = &grace, .reload = [&reloader] { return reloader.Reload(); }});
   if (!all_ended) {

@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "daemon/errors.h"
-#include "daemon/interpreter_proto.h"
+#include "daemon/full_name.h"
 
 namespace interpd::daemon {
 namespace {
@@ -27,7 +27,7 @@ absl::StatusOr<Page> DecodePage(int32_t page_size, std::string_view page_token) 
   std::string token;
   const bool decoded = absl::WebSafeBase64Unescape(page_token, &token);
   std::string_view after = token;
-  if (!decoded || !absl::ConsumePrefix(&after, kTokenPrefix) || !IsValidId(after)) {
+  if (!decoded || !absl::ConsumePrefix(&after, kTokenPrefix) || !FullName("", after)) {
     return InvalidField("page_token", "is no next_page_token of a List call; leave it empty to start anew");
   }
   page.after = after;

@@ -91,7 +91,8 @@ ServerReflectionResponse Answer(const ServerReflectionRequest& request) {
 // Answers one request after the other.
 class ReflectionRpc final : public BidiRpc<ServerReflectionResponse> {
  public:
-  ReflectionRpc(ServerState& state, RawReflection& service) : BidiRpc(state), service_(service) {}
+  ReflectionRpc(ServerState& state, RawReflection& service)
+      : BidiRpc(state, RuleOf("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")), service_(service) {}
 
  private:
   void Listen(void* tag) override {

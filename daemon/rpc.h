@@ -17,8 +17,13 @@
 #include <grpcpp/support/async_unary_call.h>
 #include <grpcpp/support/byte_buffer.h>
 
+#include <algorithm>
+#include <string>
+#include <utility>
+
 #include "absl/log/check.h"
 #include "absl/status/status.h"
+#include "daemon/access_rules.h"
 #include "daemon/errors.h"
 #include "daemon/event_loop.h"
 #include "daemon/principal.h"
@@ -63,7 +68,8 @@ class Rpc : private HasRequestId {
     void (Rpc::*completed_)(bool ok);
   };
 
-  explicit Rpc(ServerState& state) : state_(state) {}
+  // `rule`: RuleOf the method.
+  Rpc(ServerState& state, const AccessRule& rule) : state_(state), rule_(rule) {}
   virtual ~Rpc();
 
   // Asks gRPC for a call of this method, with `tag`.
@@ -90,11 +96,24 @@ class Rpc : private HasRequestId {
   void* BeginFinish() {
     CHECK(!finished_) << "an RPC was ended twice";
     finished_ = true;
+    Leave();
     return finish_.Begin();
+  }
+  // Says in the audit log how the call has ended. Call it before BeginFinish.
+  void Ended(const absl::Status& status) {
+    if (state_.options.audit != nullptr) Audit(status);
   }
   bool finished() const { return finished_; }
   // On whose behalf the call is. Requires: it was accepted.
   const Principal& principal() const { return *principal_; }
+  // Channels by the names that it uses. Any thread may use what is returned, until the server ends.
+  ChannelNames& channel_names() { return state_.NamesOf(*principal_); }
+  const AccessRule& rule() const { return rule_; }
+  // Of a request or an answer.
+  int64_t max_message_bytes() const {
+    const int64_t own = principal_ == nullptr ? 0 : principal_->limits.max_message_bytes;
+    return own == 0 ? state_.options.max_message_bytes : std::min(own, state_.options.max_message_bytes);
+  }
   bool cancelled() const { return cancelled_; }
 
   // The client's `x-request-id`, if it has sent one that can be logged, or one of our own.
@@ -102,7 +121,8 @@ class Rpc : private HasRequestId {
 
   // Reads a request and lets its bytes go. Errors: MESSAGE_TOO_LARGE; INVALID_FIELD, for bytes that are no such
   // message or that nest too deeply.
-  absl::Status Parse(grpc::ByteBuffer& bytes, google::protobuf::Message* message) const;
+  // RATE_LIMITED.
+  absl::Status Parse(grpc::ByteBuffer& bytes, google::protobuf::Message* message);
 
   ServerState& state_;
   grpc::ServerContext context_;
@@ -114,8 +134,22 @@ class Rpc : private HasRequestId {
   void Done(bool ok);
   void Finished(bool) {}
 
+  // Why it may not be: it is nobody's, or not its principal's to call.
+  absl::Status Admit();
+  // Counts one request more. Errors: RATE_LIMITED.
+  absl::Status Charge();
+  // It is no longer in flight.
+  void Leave() {
+    if (account_ != nullptr) --std::exchange(account_, nullptr)->in_flight;
+  }
+  void Audit(const absl::Status& status);
+
+  const AccessRule& rule_;
   PrincipalRef principal_;
   mutable std::string request_id_;  // empty: nobody has asked
+  Account* account_ = nullptr;      // of a principal with limits, while it is in flight
+  absl::Time accepted_time_;        // these two only if there is an audit log
+  std::string resource_;
   int references_ = 0;
   bool accepted_ = false;
   bool finished_ = false;
@@ -140,13 +174,17 @@ class UnaryRpc : public Rpc {
 
   void Reply(const Response& response) {
     int64_t bytes = static_cast<int64_t>(response.ByteSizeLong());
-    if (bytes > state_.options.max_message_bytes) {
-      return Fail(MessageTooLarge("the answer", bytes, state_.options.max_message_bytes));
+    if (bytes > max_message_bytes()) {
+      return Fail(MessageTooLarge("the answer", bytes, max_message_bytes()));
     }
+    Ended(absl::OkStatus());
     responder_.Finish(Serialize(response), grpc::Status::OK, BeginFinish());
   }
 
-  void Fail(const absl::Status& status) { responder_.FinishWithError(ToGrpcStatus(status), BeginFinish()); }
+  void Fail(const absl::Status& status) {
+    Ended(status);
+    responder_.FinishWithError(ToGrpcStatus(status), BeginFinish());
+  }
 
   grpc::ByteBuffer request_bytes_;
   Responder responder_{&context_};
@@ -177,8 +215,14 @@ class ClientStreamRpc : public Rpc {
   }
 
   // Lead to the end, as for UnaryRpc.
-  void Reply(const Response& response) { stream_.Finish(Serialize(response), grpc::Status::OK, BeginFinish()); }
-  void Fail(const absl::Status& status) { stream_.FinishWithError(ToGrpcStatus(status), BeginFinish()); }
+  void Reply(const Response& response) {
+    Ended(absl::OkStatus());
+    stream_.Finish(Serialize(response), grpc::Status::OK, BeginFinish());
+  }
+  void Fail(const absl::Status& status) {
+    Ended(status);
+    stream_.FinishWithError(ToGrpcStatus(status), BeginFinish());
+  }
 
   grpc::ByteBuffer request_bytes_;
   grpc::ServerAsyncReader<grpc::ByteBuffer, grpc::ByteBuffer> stream_{&context_};
@@ -210,10 +254,12 @@ class StreamingRpc : public Rpc {
   }
   void WriteLast(const Response& response) {
     CHECK(!writing_);
+    Ended(absl::OkStatus());
     stream_.WriteAndFinish(Serialize(response), grpc::WriteOptions(), grpc::Status::OK, BeginFinish());
   }
   void Finish(const absl::Status& status) {
     CHECK(!writing_);
+    Ended(status);
     stream_.Finish(ToGrpcStatus(status), BeginFinish());
   }
 

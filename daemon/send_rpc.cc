@@ -27,9 +27,9 @@ absl::Status SendRpc::Send(const v1::SendRequest& request) {
     if (!asked.ok()) return asked.status();
     timeout = *asked;
   }
-  absl::Status attached = sender_.Attach(request.name(), "name");
+  absl::Status attached = sender_.Attach(channel_names(), request.name(), "name");
   if (!attached.ok()) return attached;
-  absl::StatusOr<channels::Value> value = DecodeValue(request.value(), "value", state_.channel_names);
+  absl::StatusOr<channels::Value> value = DecodeValue(request.value(), "value", channel_names());
   if (!value.ok()) return value.status();
   absl::Status taken = sender_.Take(*std::move(value));
   if (!taken.ok() || !sender_.waiting()) return taken;
@@ -88,7 +88,7 @@ void SendManyRpc::OnRead(bool ok) {
 
 absl::Status SendManyRpc::Take(const v1::SendManyRequest& request, size_t bytes) {
   if (!sender_.attached()) {
-    absl::Status attached = sender_.Attach(request.name(), "name");
+    absl::Status attached = sender_.Attach(channel_names(), request.name(), "name");
     if (!attached.ok()) return attached;
   } else if (!request.name().empty()) {
     return InvalidField("name", "may be set in the first message only");

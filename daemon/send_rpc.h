@@ -13,7 +13,9 @@ namespace interpd::daemon {
 class SendRpc final : public UnaryRpc<v1::SendRequest, v1::SendResponse> {
  public:
   SendRpc(ServerState& state, RawChannels& service)
-      : UnaryRpc(state), service_(service), sender_(state, [this] { End(sender_.status()); }) {}
+      : UnaryRpc(state, RuleOf("interpd.v1.Channels/Send")),
+        service_(service),
+        sender_(state, [this] { End(sender_.status()); }) {}
 
  private:
   void Listen(void* tag) override;
@@ -39,7 +41,9 @@ class SendRpc final : public UnaryRpc<v1::SendRequest, v1::SendResponse> {
 class SendManyRpc final : public ClientStreamRpc<v1::SendManyResponse> {
  public:
   SendManyRpc(ServerState& state, RawChannels& service)
-      : ClientStreamRpc(state), service_(service), sender_(state, [this] { Advance(sender_.status()); }) {}
+      : ClientStreamRpc(state, RuleOf("interpd.v1.Channels/SendMany")),
+        service_(service),
+        sender_(state, [this] { Advance(sender_.status()); }) {}
 
  private:
   void Listen(void* tag) override;

@@ -35,6 +35,9 @@ namespace {
 // How long clients may take to read their last answers.
 constexpr absl::Duration kFlushTime = absl::Seconds(2);
 
+constexpr int kHandshakeMilliseconds = 20'000;
+constexpr int kKeepaliveMilliseconds = 60'000;
+
 std::string WithPort(const std::string& address, int port) {
   size_t colon = address.rfind(':');
   return absl::StrCat(address.substr(0, colon), ":", port);
@@ -63,6 +66,7 @@ class Server::Impl {
   Impl(interp::InterpreterRegistry& registry, channels::ChannelRegistry& channels, ServerOptions options,
        grpc::ServerBuilder& builder)
       : loop_(builder.AddCompletionQueue()),
+        connections_(options.connections),
         memory_only_(registry.constants(), nullptr),
         state_{.registry = registry,
                .channels = channels,
@@ -90,7 +94,16 @@ class Server::Impl {
 
   ~Impl() { Shutdown(); }
 
+  absl::Status SetAccess(const AccessConfig& config) {
+    absl::Status status = access_.Configure(config);
+    if (!status.ok()) return status;
+    connections_.Renew([this](const PeerCredentials& peer) { return access_.OfUnixPeer(peer); });
+    return absl::OkStatus();
+  }
+
   absl::Status Start(grpc::ServerBuilder& builder, std::vector<Endpoint> endpoints) {
+    absl::Status access = access_.Configure(state_.options.access);
+    if (!access.ok()) return access;
     std::vector<UnixListener::Socket> sockets;
     absl::Cleanup close_sockets = [&sockets] {
       for (const UnixListener::Socket& socket : sockets) close(socket.fd);
@@ -104,6 +117,7 @@ class Server::Impl {
         sockets.push_back(*std::move(socket));
       } else {
         builder.AddListeningPort(endpoints[i].address, endpoints[i].credentials, &ports[i]);
+        credentials_.push_back(endpoints[i].credentials);
       }
     }
     server_ = builder.BuildAndStart();
@@ -202,7 +216,7 @@ class Server::Impl {
   // goes before the queue does.
   EventLoop loop_;
   Access access_;
-  Connections connections_{ConnectionLimits()};
+  Connections connections_;
   ConstantStore memory_only_;  // if we were given no other
   ServerState state_;
   InterpretersService interpreters_;
@@ -213,6 +227,7 @@ class Server::Impl {
   HealthService health_;
   ReflectionService reflection_;
   Heartbeat heartbeat_;
+  std::vector<std::shared_ptr<grpc::ServerCredentials>> credentials_;  // gRPC's server asks them for certificates
   std::unique_ptr<grpc::Server> server_;
   std::optional<UnixListener> unix_listener_;
   absl::Notification idle_;
@@ -232,6 +247,11 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(interp::InterpreterRegistr
   builder.SetMaxSendMessageSize(-1);
   // Two daemons must not share a port without knowing.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // Who connects over TCP has so long to say what it wants, and who is idle has to answer a ping now and then.
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMilliseconds);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMilliseconds);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kHandshakeMilliseconds);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   auto impl = std::make_unique<Impl>(registry, channels, std::move(options), builder);
   absl::Status started = impl->Start(builder, std::move(endpoints));
   if (!started.ok()) return started;
@@ -240,6 +260,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(interp::InterpreterRegistr
 
 void Server::Beat(absl::AnyInvocable<void(absl::Status) &&> done) { impl_->Beat(std::move(done)); }
 void Server::Reconfigure(absl::FunctionRef<void(ServerOptions&)> change) { impl_->Reconfigure(change); }
+absl::Status Server::SetAccess(const AccessConfig& config) { return impl_->SetAccess(config); }
 void Server::BeginDrain() { impl_->BeginDrain(); }
 void Server::Shutdown() { impl_->Shutdown(); }
 const std::vector<std::string>& Server::addresses() const { return impl_->addresses(); }

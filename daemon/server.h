@@ -44,7 +44,8 @@ class Server {
   };
 
   // `registry` and `channels`, which the registry was given too, must outlive the server. Errors: FAILED_PRECONDITION,
-  // when an address cannot be listened on.
+  // when an address cannot be listened on; those of
+  // SetAccess.
   static absl::StatusOr<std::unique_ptr<Server>> Start(interp::InterpreterRegistry& registry,
                                                        channels::ChannelRegistry& channels,
                                                        std::vector<Endpoint> endpoints, ServerOptions options);
@@ -67,6 +68,9 @@ class Server {
   // work any more (CloseAll has called back, and none is stuck); with a stuck one, the process must leave by _exit
   // right after.
   void Shutdown();
+
+  // Who may do what, from now on; connections that are open too. Errors: as Access::Configure, and nothing changes.
+  absl::Status SetAccess(const AccessConfig& config);
 
   // Where it listens, with the ports that were chosen.
   const std::vector<std::string>& addresses() const;

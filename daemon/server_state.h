@@ -12,10 +12,13 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/time/time.h"
 #include "channels/channel_registry.h"
 #include "daemon/access.h"
+#include "daemon/accounts.h"
+#include "daemon/audit_log.h"
 #include "daemon/channel_clients.h"
 #include "daemon/channel_names.h"
 #include "daemon/connections.h"
@@ -46,6 +49,12 @@ struct ServerOptions {
   // added to its own, the others count where its own is empty or 0.
   interp::InterpreterConfig interpreter_defaults;
 
+  // Where it is written who did what; must outlive the server. Null: nowhere.
+  AuditLog* audit = nullptr;
+  // Who may do what.
+  AccessConfig access;
+  ConnectionLimits connections;
+
   // What a Drain RPC asks for; no duration: the daemon's own grace period. Must not block.
   std::function<void(std::optional<absl::Duration>)> on_drain = [](auto) {};
   // An interpreter has been closed, or a constant put, so that memory may go back. Must not block.
@@ -60,13 +69,16 @@ struct ServerState {
   Access& access;
   Connections& connections;
   ServerOptions options;
+  Accounts accounts;
   std::vector<std::string> addresses;  // where it listens
   absl::Time start_time = absl::Now();
 
   bool draining = false;
   QueueRoom queue_room{loop};
   ChannelClients channel_clients{loop};
-  ChannelNames channel_names{channels};
+  // Of those without a space of their own, and of the others, by space.
+  ChannelNames channel_names{channels, ""};
+  absl::flat_hash_map<std::string, std::unique_ptr<ChannelNames>> channel_names_in;
   CreateRequests<v1::Channel> create_channel_requests;
   int64_t put_bytes = 0;  // content of constants that is here and not in the pool yet
   // Puts and deletes: on threads apart, so that the short do not wait for the long. The threads are any thread's.
@@ -77,6 +89,13 @@ struct ServerState {
   std::function<void()> on_idle;    // if set: there are no calls any more
   // Calls that may stay open without work: they are ended at the end.
   absl::flat_hash_set<Rpc*> open_streams;
+
+  ChannelNames& NamesOf(const Principal& principal) {
+    if (principal.space.empty()) return channel_names;
+    std::unique_ptr<ChannelNames>& names = channel_names_in[principal.space];
+    if (names == nullptr) names = std::make_unique<ChannelNames>(channels, principal.space);
+    return *names;
+  }
 };
 
 }  // namespace interpd::daemon

@@ -16,7 +16,8 @@ namespace interpd::daemon {
 // then the next one is read. So an upload waits for the disk, and the client for the upload.
 class SubmitJobsRpc final : public ClientStreamRpc<v1::SubmitJobsResponse> {
  public:
-  SubmitJobsRpc(ServerState& state, RawJobs& service) : ClientStreamRpc(state), service_(service) {}
+  SubmitJobsRpc(ServerState& state, RawJobs& service)
+      : ClientStreamRpc(state, RuleOf("interpd.v1.Jobs/Submit")), service_(service) {}
 
  private:
   using Jobs = absl::StatusOr<std::vector<NewJob>>;

@@ -77,6 +77,7 @@ bool UnixListener::AcceptOne(const Socket& socket) {
     return false;
   }
   absl::StatusOr<PeerCredentials> peer = ReadPeerCredentials(fd);
+  const uint64_t policy = access_.generation();
   PrincipalRef principal = peer.ok() ? access_.OfUnixPeer(*peer) : nullptr;
   if (principal == nullptr) {
     close(fd);
@@ -84,8 +85,12 @@ bool UnixListener::AcceptOne(const Socket& socket) {
                peer.ok() ? "who may not connect" : peer.status().message());
     return true;
   }
-  absl::StatusOr<int> number = connections_.Add(fd, peer->uid, std::move(principal));
+  absl::StatusOr<int> number = connections_.Add(fd, *peer, std::move(principal));
   if (number.ok()) {
+    // Who has changed the rules meanwhile has not seen this connection.
+    if (access_.generation() != policy) {
+      connections_.Renew([this](const PeerCredentials& of) { return access_.OfUnixPeer(of); });
+    }
     serve_(*number);
   } else {
     LogRefused(absl::StrCat("user ", peer->uid, " on ", socket.address), number.status().message());

@@ -11,12 +11,6 @@ namespace interpd::interp {
 
 using channels::Ref;
 
-namespace {
-
-constexpr size_t kNamesInMessages = 10;
-
-}  // namespace
-
 ConstantInfo ConstantBooks::Describe(const std::string& name, const Entry& entry) {
   ConstantInfo info{.name = name, .version = entry.version, .create_time = entry.create_time};
   info.deleted = !entry.newest;
@@ -37,18 +31,15 @@ void ConstantBooks::CountRetired(const Entry& entry, ConstantInfo* info) {
 }
 
 absl::Status ConstantBooks::NotFound(std::string_view name) const {
-  std::string names;
-  size_t count = 0;
+  std::vector<std::string_view> names;
   for (const auto& [other, entry] : entries_) {
-    if (entry.newest && ++count <= kNamesInMessages) absl::StrAppend(&names, names.empty() ? "" : ", ", other);
+    if (entry.newest && channels::SpaceOf(other) == channels::SpaceOf(name)) names.push_back(other);
+    if (names.size() > channels::kNamesInMessages) break;
   }
-  std::string message = absl::StrCat("there is no constant '", name, "'");
-  if (count == 0) {
-    absl::StrAppend(&message, "; there is none at all, put one first");
-  } else if (count <= kNamesInMessages) {
-    absl::StrAppend(&message, "; there are: ", names);
-  }
-  return channels::MakeError(absl::StatusCode::kNotFound, "CONSTANT_NOT_FOUND", message, {{"constant", name}});
+  return channels::MakeError(
+      absl::StatusCode::kNotFound, "CONSTANT_NOT_FOUND",
+      absl::StrCat("there is no constant '", channels::IdOf(name), "'", channels::ThereAre(names)),
+      {{"constant", channels::IdOf(name)}});
 }
 
 Ref<BuiltConstant> ConstantBooks::Retire(Entry* entry) {
@@ -62,7 +53,7 @@ void ConstantBooks::Changed() {
 }
 
 absl::StatusOr<PublishResult> ConstantBooks::Publish(std::string_view name, Ref<BuiltConstant> constant) {
-  absl::Status named = channels::CheckName(name, "a constant", "constant_id");
+  absl::Status named = channels::CheckName(channels::IdOf(name), "a constant", "constant_id");
   if (!named.ok()) return named;
   PublishResult result;
   // The replaced version goes at once, unless somebody holds it; not under the lock, which its end takes.
@@ -144,11 +135,15 @@ absl::StatusOr<ConstantBooks::Newest> ConstantBooks::Find(std::string_view name)
   return Newest{found->second.newest, found->second.version};
 }
 
-std::vector<std::string> ConstantBooks::Names() const {
+std::vector<std::string> ConstantBooks::Ids(std::string_view space) const {
   std::lock_guard lock(mutex_);
   std::vector<std::string> names;
-  for (const auto& [name, entry] : entries_) {
-    if (entry.newest) names.push_back(name);
+  for (auto it = entries_.lower_bound(space); it != entries_.end(); ++it) {
+    if (channels::SpaceOf(it->first) == space) {
+      if (it->second.newest) names.emplace_back(channels::IdOf(it->first));
+    } else if (!space.empty()) {
+      break;  // behind the last of the space
+    }
   }
   return names;
 }

@@ -48,7 +48,8 @@ class ConstantBooks : public std::enable_shared_from_this<ConstantBooks> {
   };
   // Errors: CONSTANT_NOT_FOUND.
   absl::StatusOr<Newest> Find(std::string_view name) const;
-  std::vector<std::string> Names() const;
+  // In that space of names, without it.
+  std::vector<std::string> Ids(std::string_view space) const;
   // Changes with every change of what Find returns: who remembers what it has found asks this, and writes nothing that
   // others read.
   uint64_t generation() const {

@@ -3,9 +3,11 @@
 #include <cstddef>
 #include <iterator>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "channels/names.h"
 #include "interp/host_arguments.h"
 #include "interp/host_channel.h"
 #include "interp/python_runtime.h"
@@ -119,7 +121,7 @@ PyObject* GetCapacity(PyObject* object, void*) { return PyLong_FromSize_t(Self(o
 PyObject* GetClosed(PyObject* object, void*) { return PyBool_FromLong(Self(object)->channel->closed()); }
 PyObject* GetId(PyObject* object, void*) { return PyLong_FromVoidPtr(Self(object)->channel); }
 PyObject* GetName(PyObject* object, void*) {
-  const std::string& name = Self(object)->channel->name();
+  const std::string_view name = channels::IdOf(Self(object)->channel->name());
   if (name.empty()) Py_RETURN_NONE;
   return PyUnicode_DecodeUTF8(name.data(), static_cast<Py_ssize_t>(name.size()), "replace");
 }

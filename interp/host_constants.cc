@@ -3,7 +3,9 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "channels/error.h"
+#include "channels/names.h"
 #include "interp/constant_books.h"
 #include "interp/constant_builder.h"
 #include "interp/host_arguments.h"
@@ -24,6 +26,7 @@ struct ConstantsObject {
 ConstantsObject* Self(PyObject* object) { return reinterpret_cast<ConstantsObject*>(object); }
 
 ConstantBooks& BooksOf(PyObject* self) { return *Self(self)->link->access().constants; }
+const std::string& SpaceOf(PyObject* self) { return Self(self)->link->access().space; }
 
 // The module refers to the object, and that by its type to the module.
 int Traverse(PyObject* self, visitproc visit, void* arg) {
@@ -50,7 +53,9 @@ std::string_view Utf8(PyObject* name) {
 // Raises KeyError if there is none.
 bool Find(PyObject* self, PyObject* name, ConstantBooks::Newest* newest) {
   const std::string_view text = PyUnicode_Check(name) ? Utf8(name) : std::string_view();
-  absl::StatusOr<ConstantBooks::Newest> found = BooksOf(self).Find(text);
+  // An ID with a '/' would lead out of the interpreter's own space.
+  absl::StatusOr<ConstantBooks::Newest> found = absl::NotFoundError("");
+  if (text.find('/') == std::string_view::npos) found = BooksOf(self).Find(absl::StrCat(SpaceOf(self), text));
   if (!found.ok()) {
     // Whatever cannot be a name is none, as in a dict of names.
     PyErr_Clear();
@@ -95,7 +100,7 @@ int Contains(PyObject* self, PyObject* name) {
 }
 
 PyObject* Keys(PyObject* self, PyObject*) {
-  const std::vector<std::string> names = BooksOf(self).Names();
+  const std::vector<std::string> names = BooksOf(self).Ids(SpaceOf(self));
   PyRef list = PyRef::Steal(PyList_New(static_cast<Py_ssize_t>(names.size())));
   for (size_t i = 0; list && i < names.size(); ++i) {
     PyObject* name = PyUnicode_FromStringAndSize(names[i].data(), static_cast<Py_ssize_t>(names[i].size()));
@@ -135,7 +140,7 @@ PyObject* Iterate(PyObject* self) {
   return names ? PyObject_GetIter(names.get()) : nullptr;
 }
 
-Py_ssize_t Length(PyObject* self) { return static_cast<Py_ssize_t>(BooksOf(self).Names().size()); }
+Py_ssize_t Length(PyObject* self) { return static_cast<Py_ssize_t>(BooksOf(self).Ids(SpaceOf(self)).size()); }
 
 PyObject* Get(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
   static constexpr Signature<2> kSignature = {"get", 1, 2, {"name", "default"}};
@@ -185,11 +190,15 @@ PyObject* Publish(PyObject* module, PyObject* const* args, Py_ssize_t count, PyO
   }
   const std::string_view name = Utf8(bound[0]);
   if (name.data() == nullptr) return nullptr;
+  if (absl::Status named = channels::CheckName(name, "a constant", "constant_id"); !named.ok()) {
+    return RaiseRefusal(state, named);
+  }
   absl::Status possible = PythonRuntime::constants_status();
   if (!possible.ok()) return RaiseRefusal(state, possible);
   absl::StatusOr<channels::Ref<BuiltConstant>> built = BuildConstant(bound[1], access.constants->limits());
   if (!built.ok()) return RaiseRefusal(state, built.status());
-  absl::StatusOr<PublishResult> published = access.constants->Publish(name, *std::move(built));
+  absl::StatusOr<PublishResult> published =
+      access.constants->Publish(absl::StrCat(access.space, name), *std::move(built));
   if (!published.ok()) return RaiseRefusal(state, published.status());
   return PyLong_FromLongLong(published->info.version);
 }

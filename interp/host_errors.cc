@@ -2,6 +2,7 @@
 #include <string>
 
 #include "channels/error.h"
+#include "channels/names.h"
 #include "interp/host_state.h"
 
 namespace interpd::interp {
@@ -59,7 +60,8 @@ PyObject* RaiseOutcome(HostState& state, Outcome outcome, channels::Channel* cha
     PyErr_SetString(PyExc_TimeoutError, "the time is over");
     return nullptr;
   }
-  const std::string which = channel->name().empty() ? "the channel" : "channel '" + channel->name() + "'";
+  const std::string id(channels::IdOf(channel->name()));
+  const std::string which = id.empty() ? "the channel" : "channel '" + id + "'";
   switch (outcome) {
     case Outcome::kFull: return Raise(state, state.channel_full, which + " is full");
     case Outcome::kEmpty: return Raise(state, state.channel_empty, which + " is empty");

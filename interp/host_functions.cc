@@ -1,8 +1,11 @@
 // interpd.channel and interpd.create_queue.
 #include <string>
+#include <string_view>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "channels/channel_registry.h"
+#include "channels/names.h"
 #include "interp/host_arguments.h"
 #include "interp/host_state.h"
 
@@ -48,7 +51,12 @@ PyObject* MakeChannel(PyObject* module, PyObject* const* args, Py_ssize_t count,
     PyErr_SetString(PyExc_ValueError, "a channel's name must not be empty; None makes an anonymous one");
     return nullptr;
   }
-  options.name.assign(name, static_cast<size_t>(size));
+  const std::string_view id(name, static_cast<size_t>(size));
+  // Before it is put into the interpreter's own space: an ID with a '/' would lead out of it.
+  if (absl::Status named = channels::CheckName(id, "a channel", "channel_id"); !named.ok()) {
+    return RaiseStatus(state, named);
+  }
+  options.name = absl::StrCat(state.link->access().space, id);
   absl::StatusOr<Ref<Channel>> channel = state.link->access().channels->OpenOrCreate(std::move(options));
   if (!channel.ok()) return RaiseStatus(state, channel.status());
   return FromChannel(state, *std::move(channel)).release();

@@ -23,6 +23,7 @@ struct InterpreterConfig {
   std::string venv;                  // directory of a virtual environment; empty: none
   bool site = false;                 // whether `import site` runs
   std::string cwd;                   // empty: the daemon's
+  std::string space;                 // where its code looks for names (channels/names.h)
   std::string setup_source;          // run in __main__ once it is made
   bool may_publish = false;          // whether its code may make constants (interpd.publish)
   size_t queue_limit = 1024;         // pieces of work that may wait

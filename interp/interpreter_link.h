@@ -49,6 +49,7 @@ struct HostedAccess {
   channels::ChannelRegistry* channels;  // those that have names; it outlives the interpreter, not the link
   std::shared_ptr<ConstantBooks> constants;
   bool may_publish = false;  // constants
+  std::string space;         // of the names that it looks up and makes (channels/names.h)
   EncodeLimits limits;       // of one value that is sent
 };
 

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/synchronization/notification.h"
 #include "channels/error.h"
 #include "channels/names.h"
@@ -19,15 +18,13 @@
 namespace interpd::interp {
 namespace {
 
-constexpr size_t kNamesInMessages = 10;
-
 // Who there is. Shared with the workers, since a stuck one may end after the registry.
 struct Books {
   std::mutex mu;
   std::map<std::string, std::shared_ptr<InterpreterWorker>, std::less<>> workers;
   size_t stuck_count = 0;
   int64_t completed_by_ended = 0;
-  int64_t next_id = 1;
+  std::map<std::string, int64_t, std::less<>> last_ids;  // of fresh names, by space
   size_t max_interpreters = 0;
   bool draining = false;
   bool heartbeat_stuck = false;
@@ -78,8 +75,9 @@ class Registry : public InterpreterRegistry {
 
   absl::StatusOr<std::shared_ptr<Interpreter>> Create(std::string_view name, InterpreterConfig config,
                                                       absl::AnyInvocable<void(absl::Status) &&> done) override {
-    if (!name.empty()) {
-      absl::Status named = channels::CheckName(name, "an interpreter", "interpreter_id");
+    const std::string_view id = channels::IdOf(name);
+    if (!id.empty()) {
+      absl::Status named = channels::CheckName(id, "an interpreter", "interpreter_id");
       if (!named.ok()) return named;
     }
     std::shared_ptr<InterpreterWorker> worker;
@@ -97,13 +95,17 @@ class Registry : public InterpreterRegistry {
                                    {{"limit", absl::StrCat(books_->max_interpreters)}});
       }
       std::string chosen(name);
-      while (chosen.empty() || (name.empty() && books_->workers.contains(chosen)))
-        chosen = absl::StrCat("i", books_->next_id++);
+      if (id.empty()) {
+        int64_t& last = books_->last_ids[std::string(name)];
+        do {
+          chosen = absl::StrCat(name, "i", ++last);
+        } while (books_->workers.contains(chosen));
+      }
       if (books_->workers.contains(chosen)) {
         return channels::MakeError(
             absl::StatusCode::kAlreadyExists, "INTERPRETER_EXISTS",
-            absl::StrCat("there is an interpreter '", chosen, "' already; close it, or leave the name to the daemon"),
-            {{"interpreter", chosen}});
+            absl::StrCat("there is an interpreter '", id, "' already; close it, or leave the name to the daemon"),
+            {{"interpreter", id}});
       }
       auto ended = [books = books_, chosen, stuck = false](State state) mutable {
         if (!stuck) {
@@ -125,7 +127,7 @@ class Registry : public InterpreterRegistry {
       books_->workers.erase(worker->name());
       return channels::MakeError(absl::StatusCode::kResourceExhausted, "INTERPRETER_FAILED",
                                  absl::StrCat("the interpreter could not be started: ", started.message()),
-                                 {{"interpreter", worker->name()}});
+                                 {{"interpreter", channels::IdOf(worker->name())}});
     }
     return worker;
   }
@@ -134,16 +136,10 @@ class Registry : public InterpreterRegistry {
     std::lock_guard lock(books_->mu);
     auto found = books_->workers.find(name);
     if (found != books_->workers.end()) return found->second;
-    std::string message = absl::StrCat("there is no interpreter '", name, "'");
-    if (books_->workers.empty()) {
-      absl::StrAppend(&message, "; there is none at all, create one first");
-    } else if (books_->workers.size() <= kNamesInMessages) {
-      absl::StrAppend(&message,
-                      "; there are: ", absl::StrJoin(books_->workers, ", ", [](std::string* out, const auto& entry) {
-                        out->append(entry.first);
-                      }));
-    }
-    return channels::MakeError(absl::StatusCode::kNotFound, "INTERPRETER_NOT_FOUND", message, {{"interpreter", name}});
+    return channels::MakeError(absl::StatusCode::kNotFound, "INTERPRETER_NOT_FOUND",
+                               absl::StrCat("there is no interpreter '", channels::IdOf(name), "'",
+                                            channels::ThereAre(books_->workers, channels::SpaceOf(name))),
+                               {{"interpreter", channels::IdOf(name)}});
   }
 
   std::vector<std::shared_ptr<Interpreter>> List(std::string_view after, size_t limit) const override {

@@ -51,9 +51,10 @@ class InterpreterRegistry {
   // process must leave by _exit.
   virtual ~InterpreterRegistry() = default;
 
-  // Makes an interpreter; an empty name asks for a fresh one. `done` is called once, under the rules of Work::Done,
-  // when it is made (OK) or has failed (INTERPRETER_FAILED; its name is free again); not if an error is returned.
-  // Errors: INVALID_FIELD, INTERPRETER_EXISTS, TOO_MANY_INTERPRETERS, SERVER_DRAINING.
+  // Makes an interpreter; an empty ID asks for a fresh one. The name may be in a space (channels/names.h). `done` is
+  // called once, under the rules of Work::Done, when it is made (OK) or has failed (INTERPRETER_FAILED; its name is
+  // free again); not if an error is returned. Errors: INVALID_FIELD, INTERPRETER_EXISTS, TOO_MANY_INTERPRETERS,
+  // SERVER_DRAINING.
   virtual absl::StatusOr<std::shared_ptr<Interpreter>> Create(std::string_view name, InterpreterConfig config,
                                                               absl::AnyInvocable<void(absl::Status) &&> done) = 0;
 

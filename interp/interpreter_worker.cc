@@ -14,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "channels/adaptive_spin.h"
 #include "channels/error.h"
+#include "channels/names.h"
 #include "interp/interpreter_registry.h"
 #include "interp/python_runtime.h"
 #include "interp/thread_isolation.h"
@@ -59,6 +60,7 @@ InterpreterWorker::InterpreterWorker(std::string name, InterpreterConfig config,
       link_(std::make_shared<InterpreterLink>(HostedAccess{.channels = host_->channels,
                                                            .constants = host_->constants,
                                                            .may_publish = config_.may_publish,
+                                                           .space = config_.space,
                                                            .limits = ChannelLimits()},
                                               [this] { queue_.event().NotifyAll(); })),
       observer_(std::move(observer)) {}
@@ -82,7 +84,7 @@ absl::Status InterpreterWorker::Start() {
 // ---- the interpreter's thread -------------------------------------------------------------------------------------
 
 void InterpreterWorker::ThreadMain() {
-  pthread_setname_np(pthread_self(), absl::StrCat("py:", name_).substr(0, 15).c_str());
+  pthread_setname_np(pthread_self(), absl::StrCat("py:", channels::IdOf(name_)).substr(0, 15).c_str());
   {
     std::lock_guard lock(mu_);
     native_thread_id_ = syscall(SYS_gettid);
@@ -106,7 +108,8 @@ void InterpreterWorker::ThreadMain() {
 absl::Status InterpreterWorker::NamedFailure(const absl::Status& status) const {
   const std::string reason = channels::GetErrorInfo(status).reason;
   if (status.ok() || reason == "INVALID_FIELD") return status;
-  return channels::MakeError(status.code(), "INTERPRETER_FAILED", status.message(), {{"interpreter", name_}});
+  return channels::MakeError(status.code(), "INTERPRETER_FAILED", status.message(),
+                             {{"interpreter", channels::IdOf(name_)}});
 }
 
 absl::Status InterpreterWorker::Make() {
@@ -319,9 +322,10 @@ InterpreterInfo InterpreterWorker::info() const {
 }
 
 absl::Status InterpreterWorker::ClosingError() const {
-  return channels::MakeError(absl::StatusCode::kFailedPrecondition, "INTERPRETER_CLOSING",
-                             absl::StrCat("interpreter '", name_, "' is closing and takes no more work"),
-                             {{"interpreter", name_}});
+  return channels::MakeError(
+      absl::StatusCode::kFailedPrecondition, "INTERPRETER_CLOSING",
+      absl::StrCat("interpreter '", channels::IdOf(name_), "' is closing and takes no more work"),
+      {{"interpreter", channels::IdOf(name_)}});
 }
 
 absl::Status InterpreterWorker::Submit(std::shared_ptr<Work> work) {
@@ -337,9 +341,9 @@ absl::Status InterpreterWorker::Submit(std::shared_ptr<Work> work) {
     case WorkQueue::PushResult::kFull: break;
   }
   return channels::MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL",
-                             absl::StrCat("interpreter '", name_, "' has ", config_.queue_limit,
+                             absl::StrCat("interpreter '", channels::IdOf(name_), "' has ", config_.queue_limit,
                                           " pieces of work waiting already; try again later"),
-                             {{"interpreter", name_}, {"limit", absl::StrCat(config_.queue_limit)}});
+                             {{"interpreter", channels::IdOf(name_)}, {"limit", absl::StrCat(config_.queue_limit)}});
 }
 
 void InterpreterWorker::Reap() {

@@ -100,6 +100,9 @@ std::unique_ptr<CLI::App> BuildApp(Session& session) {
   app->add_option("--tls-cert", options.tls_cert_file, "TCP: our own certificate (PEM), if the daemon asks for one")
       ->type_name(kFilePlaceholder);
   app->add_option("--tls-key", options.tls_key_file, "TCP: its private key (PEM)")->type_name(kFilePlaceholder);
+  app->add_option("--token-file", options.token_file,
+                  "TCP: a file with our token, if the daemon asks for one; without it INTERPD_TOKEN_FILE")
+      ->type_name(kFilePlaceholder);
   app->add_flag("--insecure", options.insecure, "TCP: no TLS; on loopback only");
   app->set_version_flag("--version", absl::StrCat("interpctl ", kVersion));
   app->set_help_flag("-h,--help", "Print help and exit");
@@ -130,6 +133,7 @@ std::unique_ptr<CLI::App> BuildApp(Session& session) {
   AddChannelCommands(*app, session);
   AddConstantCommands(*app, session);
   AddJobCommands(*app, session);
+  AddTokenCommands(*app, session);
   AddDaemonCommands(*app, session);
   AddCompletionCommand(*app, session);
   for (CLI::App* command : app->get_subcommands([](const CLI::App*) { return true; })) command->group("COMMANDS");

@@ -17,6 +17,7 @@ void AddReplCommand(CLI::App& app, Session& session);          // repl
 void AddChannelCommands(CLI::App& app, Session& session);      // channel create list get send recv close stats
 void AddConstantCommands(CLI::App& app, Session& session);     // constant put get list delete
 void AddJobCommands(CLI::App& app, Session& session);          // job submit run list get wait logs results cancel ...
+void AddTokenCommands(CLI::App& app, Session& session);        // token create list revoke
 void AddDaemonCommands(CLI::App& app, Session& session);       // info drain logs
 void AddCompletionCommand(CLI::App& app, Session& session);    // completion
 

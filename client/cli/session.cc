@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "absl/strings/numbers.h"
@@ -55,10 +56,15 @@ absl::StatusOr<Client*> Session::client() {
   if (!address.ok()) return address.status();
   absl::StatusOr<absl::Duration> timeout = ParseDuration(options.connect_timeout);
   if (!timeout.ok()) return timeout.status();
+  std::string token_file = options.token_file;
+  if (const char* variable = std::getenv("INTERPD_TOKEN_FILE"); token_file.empty() && variable != nullptr) {
+    token_file = variable;
+  }
   absl::StatusOr<std::unique_ptr<Client>> client = Client::Connect(*address, {.timeout = *timeout,
                                                                               .tls_ca_file = options.tls_ca_file,
                                                                               .tls_cert_file = options.tls_cert_file,
                                                                               .tls_key_file = options.tls_key_file,
+                                                                              .token_file = token_file,
                                                                               .insecure = options.insecure});
   if (!client.ok()) return client.status();
   client_ = *std::move(client);

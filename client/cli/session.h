@@ -30,6 +30,7 @@ struct GlobalOptions {
   std::string tls_ca_file;
   std::string tls_cert_file;
   std::string tls_key_file;
+  std::string token_file;  // empty: INTERPD_TOKEN_FILE, or none
   bool insecure = false;
 };
 

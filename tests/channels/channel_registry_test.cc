@@ -43,7 +43,7 @@ TEST(ChannelRegistryTest, RefusesWithAReason) {
   status = registry.Create({.name = "jobs"}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(ReasonOf(status), "CHANNEL_EXISTS");
-  for (const char* name : {"-", "a b", "a/b", "~1", "\xc3\xa9"}) {
+  for (const char* name : {"-", "a b", "~1", "\xc3\xa9", "a/-", "a/b c"}) {
     status = registry.Create({.name = name}).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << name;
     EXPECT_EQ(ReasonOf(status), "INVALID_FIELD");
@@ -54,6 +54,30 @@ TEST(ChannelRegistryTest, RefusesWithAReason) {
   status = registry.Create({.capacity = Channel::kMaxCapacity + 1, .name = "big"}).status();
   EXPECT_EQ(ReasonOf(status), "INVALID_FIELD");
   EXPECT_EQ(GetErrorInfo(status).metadata.at("field"), "capacity");
+}
+
+TEST(ChannelRegistryTest, SpacesKeepNamesApart) {
+  ChannelRegistry registry;
+  auto own = registry.Create({.name = "jobs"});
+  auto alices = registry.Create({.name = "u:alice/jobs"});
+  auto bobs = registry.OpenOrCreate({.name = "u:bob/jobs"});
+  ASSERT_TRUE(own.ok() && alices.ok() && bobs.ok());
+  EXPECT_NE(*own, *alices);
+  EXPECT_NE(*alices, *bobs);
+  EXPECT_EQ(*registry.Get("u:alice/jobs"), *alices);
+  // Nothing is said of other spaces, and nothing of one's own space either.
+  EXPECT_EQ(registry.Get("u:alice/x").status().message(), "there is no channel 'x'; there are: jobs");
+  EXPECT_EQ(registry.Get("u:carol/x").status().message(),
+            "there is no channel 'x'; there is none at all, make one first");
+  EXPECT_EQ(registry.Get("x").status().message(), "there is no channel 'x'; there are: jobs");
+  absl::Status status = registry.Create({.name = "u:alice/jobs"}).status();
+  EXPECT_EQ(GetErrorInfo(status).metadata.at("channel"), "jobs");
+  EXPECT_EQ(status.message().find("alice"), std::string::npos);
+  // Fresh names are counted apart.
+  EXPECT_EQ((*registry.Create({.name = "u:alice/"}))->name(), "u:alice/ch1");
+  EXPECT_EQ((*registry.Create({.name = "u:bob/"}))->name(), "u:bob/ch1");
+  EXPECT_EQ((*registry.Create({.name = ""}))->name(), "ch1");
+  EXPECT_EQ((*registry.List("u:alice/", 1)[0]).name(), "u:alice/ch1");
 }
 
 TEST(ChannelRegistryTest, FreshNames) {

@@ -128,6 +128,12 @@ TEST_F(CompletionTest, BashOffersJobs) {
   EXPECT_THAT(Complete({"job", "results", "photos", "-o", ""}), UnorderedElementsAre("table", "json", "jsonl"));
 }
 
+TEST_F(CompletionTest, BashOffersWhatIsToBeDoneWithTokens) {
+  EXPECT_THAT(Complete({"token", ""}), UnorderedElementsAre("create", "list", "revoke"));
+  EXPECT_THAT(Complete({"token", "create", "--role", ""}), UnorderedElementsAre("viewer", "user", "admin"));
+  EXPECT_THAT(Complete({"token", "revoke", ""}), testing::IsEmpty());
+}
+
 TEST_F(CompletionTest, BashOffersInterpretersWhereANameStands) {
   for (const char* command : {"get", "close", "exec", "call", "interrupt", "logs", "repl"}) {
     EXPECT_THAT(Complete({command, ""}), UnorderedElementsAre("alpha", "beta")) << command;

@@ -24,7 +24,7 @@ class ChannelNamesTest : public testing::Test {
   }
 
   channels::ChannelRegistry registry_;
-  ChannelNames names_{registry_, [] { return g_now; }};
+  ChannelNames names_{registry_, "", [] { return g_now; }};
 };
 
 TEST_F(ChannelNamesTest, ANamedChannelKeepsItsName) {

@@ -78,6 +78,62 @@ log_limit_bytes = 10
   EXPECT_EQ(again.listen, config.listen);
 }
 
+TEST(ConfigTest, RulesOfAccess) {
+  Config config;
+  absl::Status status = ParseConfig(R"(
+max_connections = 100
+max_connections_per_user = 10
+[audit]
+file = "/var/log/audit"
+[tls]
+cert = "c.pem"
+key = "k.pem"
+[access]
+token_file = "/etc/tokens"
+[[access.rule]]
+unix_user = "alice"
+role = "user"
+max_interpreters = 3
+max_in_flight = 4
+requests_per_second = 5.5
+max_message_bytes = 100000
+[[access.rule]]
+token = "*"
+requests_per_second = 1
+)",
+                                    "f.toml", &config);
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(config.connections.total, 100);
+  EXPECT_EQ(config.connections.per_user, 10);
+  EXPECT_EQ(config.audit_file, "/var/log/audit");
+  EXPECT_EQ(config.access.token_file, "/etc/tokens");
+  EXPECT_THAT(config.access.rules,
+              testing::ElementsAre(AccessGrant{.unix_user = "alice",
+                                               .role = "user",
+                                               .limits = {.max_interpreters = 3,
+                                                          .max_in_flight = 4,
+                                                          .requests_per_second = 5.5,
+                                                          .max_message_bytes = 100'000}},
+                                   AccessGrant{.token = "*", .limits = {.requests_per_second = 1}}));
+  Config again;
+  status = ParseConfig(PrintConfig(config), "printed", &again);
+  ASSERT_TRUE(status.ok()) << status << "\n" << PrintConfig(config);
+  EXPECT_EQ(again.access.rules, config.access.rules);
+  EXPECT_EQ(PrintConfig(again), PrintConfig(config));
+
+  EXPECT_EQ(ErrorOf("[[access.rule]]\nrole = 'user'"),
+            "f.toml:1:1: 'access.rule' must have one of unix_user, unix_group, certificate and token");
+  EXPECT_THAT(ErrorOf("[[access.rule]]\nrole = 'user'\nunix_user = 'a'\ntoken = 'b'"), HasSubstr("must have one of"));
+  EXPECT_THAT(ErrorOf("[[access.rule]]\nunix_user = 'a'"), HasSubstr("must have a role: viewer, user or admin"));
+  EXPECT_THAT(ErrorOf("[[access.rule]]\nunix_user = 'a'\nrole = 'root'"), HasSubstr("must have a role"));
+  EXPECT_THAT(ErrorOf("[[access.rule]]\nunix_user = 'a'\nrole = 'user'\nmax_in_flight = -1"), HasSubstr("below 0"));
+  EXPECT_EQ(ErrorOf("[[access.rule]]\nunix_usr = 'a'"),
+            "f.toml:2:1: unknown key 'unix_usr' (did you mean 'unix_user'?)");
+  EXPECT_EQ(ErrorOf("[access]\nrule = 5"), "f.toml:2:8: 'access.rule' must be given as [[access.rule]] tables");
+  EXPECT_THAT(ErrorOf("[access]\ntoken_file = 'x'"), HasSubstr("needs tls.cert and tls.key too"));
+  EXPECT_THAT(ErrorOf("max_connections = 0"), HasSubstr("must be 1 to 1000000"));
+}
+
 TEST(ConfigTest, DefaultsReadBack) {
   Config config, again;
   again.max_interpreters = 1;

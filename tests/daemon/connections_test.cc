@@ -52,9 +52,9 @@ constexpr Connections::Range kFour = {400, 404};
 TEST_F(ConnectionsTest, EachHasANumberOfItsOwn) {
   Connections connections(ConnectionLimits(), kFour, Now);
   int taken = Socket();
-  absl::StatusOr<int> a = connections.Add(taken, 1, Who("a"));
+  absl::StatusOr<int> a = connections.Add(taken, PeerCredentials{.uid = 1}, Who("a"));
   EXPECT_EQ(fcntl(taken, F_GETFD), -1) << "it is closed";
-  absl::StatusOr<int> b = connections.Add(Socket(), 2, Who("b"));
+  absl::StatusOr<int> b = connections.Add(Socket(), PeerCredentials{.uid = 2}, Who("b"));
   ASSERT_TRUE(a.ok() && b.ok());
   EXPECT_EQ(*a, 400);
   EXPECT_EQ(*b, 401);
@@ -72,24 +72,25 @@ TEST_F(ConnectionsTest, ANumberRestsBeforeItIsUsedAgain) {
   Connections connections(ConnectionLimits(), kFour, Now);
   std::vector<int> numbers;
   for (int i = 0; i < 4; ++i) {
-    absl::StatusOr<int> number = connections.Add(Socket(), 1, Who(absl::StrCat(i)));
+    absl::StatusOr<int> number = connections.Add(Socket(), PeerCredentials{.uid = 1}, Who(absl::StrCat(i)));
     ASSERT_TRUE(number.ok()) << number.status();
     numbers.push_back(*number);
   }
   // gRPC has closed it; an RPC of it may be handled yet.
   close(numbers[1]);
-  EXPECT_THAT(std::string(connections.Add(Socket(), 1, Who("early")).status().message()), HasSubstr("or rest"));
+  EXPECT_THAT(std::string(connections.Add(Socket(), PeerCredentials{.uid = 1}, Who("early")).status().message()),
+              HasSubstr("or rest"));
   EXPECT_EQ(NameOf(connections, numbers[1]), "1");
 
   g_now += Connections::kBetweenSweeps;  // found closed now
-  EXPECT_FALSE(connections.Add(Socket(), 1, Who("early")).ok());
+  EXPECT_FALSE(connections.Add(Socket(), PeerCredentials{.uid = 1}, Who("early")).ok());
   EXPECT_EQ(connections.count(), 3);
   g_now += Connections::kQuarantine - absl::Milliseconds(1);
-  EXPECT_FALSE(connections.Add(Socket(), 1, Who("early")).ok());
+  EXPECT_FALSE(connections.Add(Socket(), PeerCredentials{.uid = 1}, Who("early")).ok());
   EXPECT_EQ(NameOf(connections, numbers[1]), "1");
 
   g_now += Connections::kBetweenSweeps;
-  absl::StatusOr<int> again = connections.Add(Socket(), 1, Who("late"));
+  absl::StatusOr<int> again = connections.Add(Socket(), PeerCredentials{.uid = 1}, Who("late"));
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(*again, numbers[1]);
   EXPECT_EQ(NameOf(connections, *again), "late");
@@ -99,12 +100,12 @@ TEST_F(ConnectionsTest, ANumberRestsBeforeItIsUsedAgain) {
 // A number that is closed and used by something else of the process is a closed connection too.
 TEST_F(ConnectionsTest, ANumberThatSomethingElseTook) {
   Connections connections(ConnectionLimits(), kFour, Now);
-  absl::StatusOr<int> number = connections.Add(Socket(), 1, Who("a"));
+  absl::StatusOr<int> number = connections.Add(Socket(), PeerCredentials{.uid = 1}, Who("a"));
   ASSERT_TRUE(number.ok());
   int other = Socket();
   ASSERT_EQ(dup2(other, *number), *number);
   g_now += absl::Seconds(1);
-  absl::StatusOr<int> next = connections.Add(Socket(), 1, Who("b"));
+  absl::StatusOr<int> next = connections.Add(Socket(), PeerCredentials{.uid = 1}, Who("b"));
   ASSERT_TRUE(next.ok());
   EXPECT_EQ(connections.count(), 1);
   close(other);
@@ -114,17 +115,17 @@ TEST_F(ConnectionsTest, ANumberThatSomethingElseTook) {
 
 TEST_F(ConnectionsTest, Limits) {
   Connections connections({.total = 3, .per_user = 2}, {400, 420}, Now);
-  absl::StatusOr<int> first = connections.Add(Socket(), 1, Who("a"));
-  absl::StatusOr<int> second = connections.Add(Socket(), 1, Who("a"));
-  EXPECT_THAT(std::string(connections.Add(Socket(), 1, Who("a")).status().message()),
+  absl::StatusOr<int> first = connections.Add(Socket(), PeerCredentials{.uid = 1}, Who("a"));
+  absl::StatusOr<int> second = connections.Add(Socket(), PeerCredentials{.uid = 1}, Who("a"));
+  EXPECT_THAT(std::string(connections.Add(Socket(), PeerCredentials{.uid = 1}, Who("a")).status().message()),
               HasSubstr("user 1 has 2 connections"));
-  absl::StatusOr<int> third = connections.Add(Socket(), 2, Who("b"));
+  absl::StatusOr<int> third = connections.Add(Socket(), PeerCredentials{.uid = 2}, Who("b"));
   ASSERT_TRUE(first.ok() && second.ok() && third.ok());
-  EXPECT_THAT(std::string(connections.Add(Socket(), 3, Who("c")).status().message()),
+  EXPECT_THAT(std::string(connections.Add(Socket(), PeerCredentials{.uid = 3}, Who("c")).status().message()),
               HasSubstr("there are 3 connections"));
   close(*first);
   g_now += Connections::kBetweenSweeps;
-  absl::StatusOr<int> fourth = connections.Add(Socket(), 1, Who("a"));
+  absl::StatusOr<int> fourth = connections.Add(Socket(), PeerCredentials{.uid = 1}, Who("a"));
   ASSERT_TRUE(fourth.ok()) << fourth.status();
   for (int fd : {*second, *third, *fourth}) close(fd);
 }

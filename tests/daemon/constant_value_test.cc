@@ -16,7 +16,7 @@ namespace interpd::daemon {
 namespace {
 
 channels::ChannelRegistry g_channels;
-ChannelNames g_names{g_channels};
+ChannelNames g_names{g_channels, ""};
 
 v1::Value Int(int64_t number) {
   v1::Value value;

@@ -35,7 +35,7 @@ class ValueBatchTest : public testing::Test {
   }
 
   channels::ChannelRegistry channels_;
-  ChannelNames names_{channels_};
+  ChannelNames names_{channels_, ""};
 };
 
 constexpr char kAllKinds[] = R"(

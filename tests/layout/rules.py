@@ -13,11 +13,11 @@ INCLUDES = {
     "interp": ["channels/", "interp/"],
     "daemon": [
         "channels/", "interp/", "daemon/", "interpd/v1/", "google/", "grpc", "toml++/", "CLI/", "sqlite3.h", "systemd/",
-        "prometheus/",
+        "prometheus/", "proto/token_file.h",
     ],
     "client": [
         "client/", "interpd/v1/", "google/", "grpc", "CLI/", "nlohmann/", "toml++/", "yaml-cpp/",
-        "editline/", "histedit.h",
+        "editline/", "histedit.h", "proto/token_file.h",
     ],
     "examples": ["examples/", "client/", "interpd/v1/", "google/protobuf/"],
 }

@@ -75,7 +75,7 @@ int RunJobs(const std::string& directory, int64_t at, Death death) {
   alarm(60);  // one that does not end has failed
   DieAtWrite(at, death);
   channels::ChannelRegistry channels;
-  ChannelNames names(channels);
+  ChannelNames names(channels, "");
   absl::StatusOr<std::unique_ptr<JobEngine>> engine = JobEngine::Open({.directory = directory, .parallel = 2});
   if (!engine.ok()) return std::cerr << engine.status() << std::endl, 3;
   interp::HostConfig host;
