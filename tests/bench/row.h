@@ -39,6 +39,7 @@ struct Measurement {
 std::vector<Measurement> ChannelMeasurements();
 std::vector<Measurement> ConstantMeasurements();
 std::vector<Measurement> HostMeasurements();
+std::vector<Measurement> JobMeasurements();
 std::vector<Measurement> RingMeasurements();
 std::vector<Measurement> RpcMeasurements();
 std::vector<Measurement> AttachMeasurements();
