@@ -207,7 +207,10 @@ class Server::Impl {
     absl::Status started = engine->Start(state_.registry, state_.channel_names, state_.options.on_interpreter_closed);
     if (!started.ok()) return started;
     absl::StatusOr<std::unique_ptr<JournalReader>> reader = JournalReader::Open(engine->options().directory);
-    if (!reader.ok()) return reader.status();
+    if (!reader.ok()) {
+      engine->Stop();
+      return reader.status();
+    }
     state_.jobs = std::make_unique<JobsState>(*engine, *std::move(reader));
     return absl::OkStatus();
   }

@@ -86,7 +86,10 @@ void SubmitJobsRpc::SubmitJobs(Jobs jobs) {
 void SubmitJobsRpc::Opened(std::vector<JobRecord> jobs) {
   // Submitted before, and repeated: whatever inputs the client sends again are known.
   if (jobs[0].state != kReceivingInputs) return Submitted(std::move(jobs));
-  for (const JobRecord& job : jobs) upload_.push_back(job.id);
+  for (const JobRecord& job : jobs) {
+    upload_.push_back(job.id);
+    takes_values_.push_back(job.spec.has_values());
+  }
   if (!ended_.ok()) return End(ended_);
   Read();
 }
@@ -94,9 +97,13 @@ void SubmitJobsRpc::Opened(std::vector<JobRecord> jobs) {
 // ---- further messages -----------------------------------------------------------------------------------------------
 
 void SubmitJobsRpc::TakeInputs(v1::SubmitJobsRequest request) {
+  if (state_.jobs->closing) return End(ServerDraining());
   if (!request.has_values()) return FinishIfLast();
   if (request.job_index() < 0 || static_cast<size_t>(request.job_index()) >= upload_.size()) {
     return End(InvalidField("job_index", absl::StrCat("is ", request.job_index(), ", which none of the jobs has")));
+  }
+  if (!takes_values_[static_cast<size_t>(request.job_index())]) {
+    return End(InvalidField("job_index", "is that of a job without `values`, which takes no inputs"));
   }
   busy_ = true;
   Ref();
@@ -119,6 +126,7 @@ void SubmitJobsRpc::Added(std::vector<JobRecord>) {
 
 void SubmitJobsRpc::FinishIfLast() {
   if (!last_) return Read();
+  if (state_.jobs->closing) return End(ServerDraining());
   busy_ = true;
   Ref();
   state_.jobs->engine.FinishUpload(std::exchange(upload_, {}), Then(&SubmitJobsRpc::Submitted));

@@ -47,10 +47,11 @@ class SubmitJobsRpc final : public ClientStreamRpc<v1::SubmitJobsResponse> {
   RawJobs& service_;
   std::string request_id_;
   bool has_first_ = false;
-  bool last_ = false;            // no more messages follow
-  std::vector<int64_t> upload_;  // ids of the jobs whose inputs come
-  bool busy_ = false;            // a step is under way
-  absl::Status ended_;           // why the call is to end after it
+  bool last_ = false;               // no more messages follow
+  std::vector<int64_t> upload_;     // ids of the jobs whose inputs come
+  std::vector<bool> takes_values_;  // of each of them
+  bool busy_ = false;               // a step is under way
+  absl::Status ended_;              // why the call is to end after it
 };
 
 }  // namespace interpd::daemon

@@ -18,13 +18,14 @@ constexpr int64_t kScanRows = 1'000;
 }  // namespace
 
 bool ActiveJob::HasTask(absl::Time now) const {
-  if (scan_from_) return true;
+  if (scan_from_ && pending_.size() < kMaxPending / 2) return true;
   if (!pending_.empty() && pending_.top().due_time <= now) return true;
   return record.next_index < record.task_count && pending_.size() < kMaxPending;
 }
 
 absl::Time ActiveJob::NextTaskTime() const {
-  if (scan_from_ || (record.next_index < record.task_count && pending_.size() < kMaxPending)) {
+  if ((scan_from_ && pending_.size() < kMaxPending / 2) ||
+      (record.next_index < record.task_count && pending_.size() < kMaxPending)) {
     return absl::InfinitePast();
   }
   return pending_.empty() ? absl::InfiniteFuture() : pending_.top().due_time;

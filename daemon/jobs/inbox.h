@@ -6,6 +6,7 @@
 #define INTERPD_DAEMON_JOBS_INBOX_H_
 
 #include <memory>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -20,17 +21,35 @@ class TaskWork;
 
 class Inbox {
  public:
-  using Command = absl::AnyInvocable<void() &&>;
+  struct Command {
+    absl::AnyInvocable<void() &&> run;     // on the engine's thread
+    absl::AnyInvocable<void() &&> refuse;  // instead, on any thread, once the engine has ended; may be null
+  };
 
   struct Contents {
     std::vector<std::shared_ptr<TaskWork>> logs;   // have written something
     std::vector<std::shared_ptr<TaskWork>> ended;  // in the order of their ends
-    std::vector<Command> commands;                 // to run on the engine's thread
+    std::vector<Command> commands;
   };
 
   void HasLogs(std::shared_ptr<TaskWork> work) { Add(&Contents::logs, std::move(work)); }
   void HasEnded(std::shared_ptr<TaskWork> work) { Add(&Contents::ended, std::move(work)); }
-  void Submit(Command command) { Add(&Contents::commands, std::move(command)); }
+  void Submit(absl::AnyInvocable<void() &&> run, absl::AnyInvocable<void() &&> refuse = nullptr) {
+    if (!Add(&Contents::commands, Command{std::move(run), nullptr}, &refuse) && refuse) std::move(refuse)();
+  }
+
+  // The engine ends: what is here and what comes is refused.
+  void Close() {
+    Contents left;
+    {
+      absl::MutexLock lock(mutex_);
+      closed_ = true;
+      left = std::exchange(contents_, {});
+    }
+    for (Command& command : left.commands) {
+      if (command.refuse) std::move(command.refuse)();
+    }
+  }
 
   Contents Take() {
     absl::MutexLock lock(mutex_);
@@ -47,11 +66,15 @@ class Inbox {
   }
 
  private:
+  // Whether it was taken.
   template <typename Item>
-  void Add(std::vector<Item> Contents::* list, Item item) {
+  bool Add(std::vector<Item> Contents::* list, Item item, absl::AnyInvocable<void() &&>* refuse = nullptr) {
     absl::MutexLock lock(mutex_);
+    if (closed_) return false;
+    if constexpr (std::is_same_v<Item, Command>) item.refuse = std::move(*refuse);
     (contents_.*list).push_back(std::move(item));
     if (waiting_) arrived_.Signal();
+    return true;
   }
 
   bool IsEmpty() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -62,6 +85,7 @@ class Inbox {
   absl::CondVar arrived_;
   Contents contents_ ABSL_GUARDED_BY(mutex_);
   bool waiting_ ABSL_GUARDED_BY(mutex_) = false;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace interpd::daemon

@@ -53,12 +53,15 @@ void JobDispatcher::WorkerStarted(ActiveJob& job, std::shared_ptr<JobWorker> wor
   ++used_;
 }
 
-void JobDispatcher::WorkerClosed(ActiveJob& job, const JobWorker& worker) {
+void JobDispatcher::WorkerClosed(ActiveJob& job, const JobWorker& worker, absl::Time now) {
   auto found =
       std::find_if(job.workers.begin(), job.workers.end(), [&](const auto& one) { return one.get() == &worker; });
   CHECK(found != job.workers.end());
   job.workers.erase(found);
-  if (job.workers.empty()) working_.erase(&job);
+  if (job.workers.empty()) {
+    working_.erase(&job);
+    if (job.queued_pass) job.wants_slot_since = now;  // it has had its turn
+  }
   --used_;
 }
 
@@ -91,7 +94,7 @@ void JobDispatcher::Account(absl::Time now) {
   for (ActiveJob* job : ahead) {
     for (const auto& worker : job->workers) {
       if (behind->first + absl::ToDoubleSeconds(kQuantum) / job->weight() > job->pass) return;
-      if (worker->yielding || behind->second == job->record.id) continue;
+      if (worker->yielding || behind->second == job->record.id || !worker->MayYield(now, kQuantum)) continue;
       worker->yielding = true;
       if (++behind == wanting_.end()) return;
     }

@@ -5,8 +5,9 @@
 // A slot is the right to run one interpreter of a job. Jobs that have tasks to begin, and fewer interpreters than they
 // may have, want slots. The job that has used the fewest slot-seconds for its weight gets the next one (stride
 // scheduling); one that comes late begins where the others are. An interpreter whose job has used kQuantum more than
-// one that wants a slot begins no more tasks and gives its slot up when it has run what it has. A job that has no slot
-// at all for kPatience, since tasks run for long, gets one beyond those there are, up to twice as many.
+// one that wants a slot begins no more tasks and gives its slot up when it has run what it has; but not before it has
+// run tasks for kQuantum, and for as long as loading its script took. A job that has no slot at all for kPatience,
+// since tasks run for long, gets one beyond those there are, up to twice as many.
 #ifndef INTERPD_DAEMON_JOBS_JOB_DISPATCHER_H_
 #define INTERPD_DAEMON_JOBS_JOB_DISPATCHER_H_
 
@@ -36,7 +37,7 @@ class JobDispatcher {
 
   // An interpreter of a job was started, or gives its slot up.
   void WorkerStarted(ActiveJob& job, std::shared_ptr<JobWorker> worker);
-  void WorkerClosed(ActiveJob& job, const JobWorker& worker);
+  void WorkerClosed(ActiveJob& job, const JobWorker& worker, absl::Time now);
 
   // Adds up what was used since the last time, and marks interpreters that are to yield.
   void Account(absl::Time now);

@@ -6,6 +6,7 @@
 #include "absl/log/check.h"
 #include "absl/log/log.h"
 #include "absl/strings/str_cat.h"
+#include "daemon/errors.h"
 #include "daemon/jobs/job_errors.h"
 
 namespace interpd::daemon {
@@ -76,26 +77,31 @@ void JobEngine::Stop() {
 
 // ---- commands from other threads ------------------------------------------------------------------------------------
 
+void JobEngine::Give(Answer done, absl::AnyInvocable<void(Answer done) &&> command) {
+  auto answer = std::make_shared<Answer>(std::move(done));
+  inbox_.Submit([answer, command = std::move(command)]() mutable { std::move(command)(std::move(*answer)); },
+                [answer] { std::move (*answer)(ServerDraining()); });
+}
+
 void JobEngine::Submit(std::string owner, std::string request_id, std::vector<NewJob> jobs, bool complete,
                        Answer done) {
-  SubmitCommand submit = {.owner = std::move(owner),
-                          .request_id = std::move(request_id),
-                          .jobs = std::move(jobs),
-                          .complete = complete,
-                          .done = std::move(done)};
-  inbox_.Submit([this, submit = std::move(submit)]() mutable { submits_.push_back(std::move(submit)); });
+  SubmitCommand submit = {
+      .owner = std::move(owner), .request_id = std::move(request_id), .jobs = std::move(jobs), .complete = complete};
+  Give(std::move(done), [this, submit = std::move(submit)](Answer done) mutable {
+    submit.done = std::move(done);
+    submits_.push_back(std::move(submit));
+  });
 }
 
 void JobEngine::AddInputs(int64_t job, std::vector<InputBatch> inputs, Answer done) {
-  inbox_.Submit([this, job, inputs = std::move(inputs), done = std::move(done)]() mutable {
+  Give(std::move(done), [this, job, inputs = std::move(inputs)](Answer done) mutable {
     DoAddInputs(job, std::move(inputs), std::move(done));
   });
 }
 
 void JobEngine::FinishUpload(std::vector<int64_t> jobs, Answer done) {
-  inbox_.Submit([this, jobs = std::move(jobs), done = std::move(done)]() mutable {
-    DoFinishUpload(std::move(jobs), std::move(done));
-  });
+  Give(std::move(done),
+       [this, jobs = std::move(jobs)](Answer done) mutable { DoFinishUpload(std::move(jobs), std::move(done)); });
 }
 
 void JobEngine::DropUpload(std::vector<int64_t> jobs) {
@@ -103,19 +109,19 @@ void JobEngine::DropUpload(std::vector<int64_t> jobs) {
 }
 
 void JobEngine::Cancel(std::string owner, std::string name, Answer done) {
-  inbox_.Submit([this, owner = std::move(owner), name = std::move(name), done = std::move(done)]() mutable {
+  Give(std::move(done), [this, owner = std::move(owner), name = std::move(name)](Answer done) {
     DoCancel(owner, name, std::move(done));
   });
 }
 
 void JobEngine::Retry(std::string owner, std::string name, Answer done) {
-  inbox_.Submit([this, owner = std::move(owner), name = std::move(name), done = std::move(done)]() mutable {
+  Give(std::move(done), [this, owner = std::move(owner), name = std::move(name)](Answer done) {
     DoRetry(owner, name, std::move(done));
   });
 }
 
 void JobEngine::Delete(std::string owner, std::string name, Answer done) {
-  inbox_.Submit([this, owner = std::move(owner), name = std::move(name), done = std::move(done)]() mutable {
+  Give(std::move(done), [this, owner = std::move(owner), name = std::move(name)](Answer done) {
     DoDelete(owner, name, std::move(done));
   });
 }
@@ -128,24 +134,29 @@ int64_t JobEngine::RunningCount(int64_t job) const {
 
 void JobEngine::Beat(absl::AnyInvocable<void() &&> done) {
   if (in_journal_.load(std::memory_order_relaxed)) return std::move(done)();
-  inbox_.Submit(std::move(done));
+  auto shared = std::make_shared<absl::AnyInvocable<void() &&>>(std::move(done));
+  inbox_.Submit([shared] { std::move (*shared)(); }, [shared] { std::move (*shared)(); });
 }
 
 void JobEngine::Stats(absl::AnyInvocable<void(JobStats) &&> done) {
-  inbox_.Submit([this, done = std::move(done)]() mutable {
-    JobStats stats = stats_;
-    absl::StatusOr<std::map<int, int64_t>> jobs = journal_.CountJobs();
-    if (jobs.ok()) {
-      for (const auto& [state, count] : *jobs) stats.jobs[static_cast<v1::Job::State>(state)] = count;
-    }
-    for (const auto& [id, job] : jobs_) {
-      stats.running_tasks += job->running;
-      stats.interpreters += static_cast<int64_t>(job->workers.size()) + job->closing_workers;
-    }
-    stats.journal_bytes = journal_.UsedBytes().value_or(0);
-    stats.journal_works = journal_works_;
-    std::move(done)(std::move(stats));
-  });
+  auto shared = std::make_shared<absl::AnyInvocable<void(JobStats) &&>>(std::move(done));
+  const auto refuse = [shared] { std::move (*shared)({}); };
+  inbox_.Submit(
+      [this, shared] {
+        JobStats stats = stats_;
+        absl::StatusOr<std::map<int, int64_t>> jobs = journal_.CountJobs();
+        if (jobs.ok()) {
+          for (const auto& [state, count] : *jobs) stats.jobs[static_cast<v1::Job::State>(state)] = count;
+        }
+        for (const auto& [id, job] : jobs_) {
+          stats.running_tasks += job->running;
+          stats.interpreters += static_cast<int64_t>(job->workers.size()) + job->closing_workers;
+        }
+        stats.journal_bytes = journal_.UsedBytes().value_or(0);
+        stats.journal_works = journal_works_;
+        std::move (*shared)(std::move(stats));
+      },
+      refuse);
 }
 
 // ---- rounds ---------------------------------------------------------------------------------------------------------
@@ -154,7 +165,7 @@ void JobEngine::Run() {
   for (;;) {
     Round();
     const bool stopping = stop_at_ != absl::InfiniteFuture();
-    if (stopping && (closing_workers_ == 0 || absl::Now() >= stop_at_)) return;
+    if (stopping && (closing_workers_ == 0 || absl::Now() >= stop_at_)) return inbox_.Close();
     inbox_.Wait(std::min(NextTime(), stop_at_));
   }
 }
@@ -163,9 +174,9 @@ void JobEngine::Round() {
   again_ = false;
   const absl::Time now = absl::Now();
   Inbox::Contents contents = inbox_.Take();
-  for (const std::shared_ptr<TaskWork>& work : contents.logs) TakeLogs(*work);
+  for (const std::shared_ptr<TaskWork>& work : contents.logs) TakeLogs(*work, false);
   for (const std::shared_ptr<TaskWork>& work : contents.ended) TaskEnded(*work, now);
-  for (Inbox::Command& command : contents.commands) std::move(command)();
+  for (Inbox::Command& command : contents.commands) std::move(command.run)();
 
   while (!timers_.empty() && timers_.begin()->first <= now) {
     const int64_t id = timers_.begin()->second;
@@ -185,9 +196,12 @@ void JobEngine::Round() {
     TakeTasks(now);
   }
 
+  TellRunning();
   std::vector<SubmitCommand> submits = std::exchange(submits_, {});
-  std::erase_if(submits, [this](SubmitCommand& submit) {
-    absl::Status checked = Check(submit);
+  size_t accepted = 0;  // jobs
+  std::erase_if(submits, [&](SubmitCommand& submit) {
+    absl::Status checked = Check(submit, accepted);
+    if (checked.ok()) accepted += submit.jobs.size();
     if (!checked.ok()) Submitted(submit, checked);
     return !checked.ok();
   });
@@ -204,7 +218,7 @@ void JobEngine::Round() {
   if (written.ok()) {
     if (!std::exchange(journal_works_, true)) LOG(INFO) << "the journal of jobs can be written again";
     retry_journal_at_ = absl::InfinitePast();
-    for (SubmitCommand& submit : submits) Submitted(submit, absl::OkStatus());
+    for (SubmitCommand& submit : submits) Submitted(submit, submit.status);
     answers.swap(answers_);
     for (auto& [done, record] : answers) std::move(done)(std::vector<JobRecord>{std::move(record)});
     BeginTaken();
@@ -214,9 +228,20 @@ void JobEngine::Round() {
     answers.swap(answers_);
     for (auto& [done, record] : answers) std::move(done)(written);
   }
+}
 
+// Before the journal tells watchers that something has changed.
+void JobEngine::TellRunning() {
   absl::MutexLock lock(running_mutex_);
   for (ActiveJob* job : dispatcher_.working()) running_[job->record.id] = job->running;
+  for (int64_t id : dirty_) {
+    ActiveJob* job = Find(id);
+    if (job == nullptr || job->running == 0) {
+      running_.erase(id);
+    } else {
+      running_[id] = job->running;
+    }
+  }
 }
 
 void JobEngine::JournalFailed(const absl::Status& status) {
@@ -268,8 +293,13 @@ absl::Status JobEngine::Write(std::vector<SubmitCommand>& submits) {
     if (!written.ok()) return written;
   }
   for (SubmitCommand& submit : submits) {
-    absl::Status inserted = Insert(submit);
-    if (!inserted.ok()) return inserted;
+    // One that is refused leaves the others alone.
+    absl::Status saved = journal_.Savepoint();
+    if (!saved.ok()) return saved;
+    submit.status = Insert(submit);
+    if (absl::IsResourceExhausted(submit.status)) return submit.status;
+    saved = submit.status.ok() ? journal_.ReleaseSavepoint() : journal_.RollbackToSavepoint();
+    if (!saved.ok()) return saved;
   }
   return absl::OkStatus();
 }
@@ -284,10 +314,11 @@ absl::Status JobEngine::InTransaction(Journal::Sync sync, absl::FunctionRef<absl
   return status;
 }
 
-void JobEngine::TakeLogs(TaskWork& work) {
-  for (LogRecord& log : work.TakeLogs()) {
+void JobEngine::TakeLogs(TaskWork& work, bool has_ended) {
+  for (LogRecord& log : work.TakeLogs(has_ended)) {
     ActiveJob* job = Find(log.job);
-    if (job != nullptr && !job->record.has_ended()) unsaved_logs_.push_back(std::move(log));
+    const bool goes_on = job != nullptr && !job->record.has_ended() && job->record.state != kDeleting;
+    if (goes_on) unsaved_logs_.push_back(std::move(log));
   }
 }
 

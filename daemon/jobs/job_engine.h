@@ -142,6 +142,7 @@ class JobEngine {
     Answer done;
     const JobRecord* parent = nullptr;  // the job with the cron expression, whose inputs are taken
     // Filled when it is written.
+    absl::Status status;
     std::vector<JobRecord> records;
     bool repeated = false;  // they were there already
   };
@@ -151,15 +152,18 @@ class JobEngine {
   // ---- job_engine.cc: rounds ----
   void Run();
   void Round();
+  // Has the engine's thread do something that is answered; refused when that has ended.
+  void Give(Answer done, absl::AnyInvocable<void(Answer done) &&> command);
   absl::Time NextTime() const;
   // Writes what has changed, and `submits`. On an error nothing was written, and what has changed stays to be written.
   absl::Status Flush(std::vector<SubmitCommand>& submits);
   absl::Status Write(std::vector<SubmitCommand>& submits);
   // A transaction of its own, of what `write` does.
   absl::Status InTransaction(Journal::Sync sync, absl::FunctionRef<absl::Status()> write);
+  void TellRunning();
   void JournalFailed(const absl::Status& status);
   void MarkDirty(const ActiveJob& job) { dirty_.insert(job.record.id); }
-  void TakeLogs(TaskWork& work);
+  void TakeLogs(TaskWork& work, bool has_ended);
   ActiveJob* Find(int64_t id);
   // One that has ended is read from the journal. Errors: JOB_NOT_FOUND, and the journal's.
   absl::StatusOr<ActiveJob*> FindOrLoad(const std::string& owner, const std::string& name);
@@ -172,7 +176,7 @@ class JobEngine {
 
   // ---- job_engine_submit.cc: how jobs come in ----
   // What refuses one submit, and not the others of its round.
-  absl::Status Check(const SubmitCommand& submit);
+  absl::Status Check(const SubmitCommand& submit, size_t accepted);
   absl::Status Insert(SubmitCommand& submit);
   void Submitted(SubmitCommand& submit, const absl::Status& status);
   void Admit(JobRecord record);
@@ -214,6 +218,8 @@ class JobEngine {
   void TakeTasksFor(ActiveJob& job, const std::shared_ptr<JobWorker>& worker, absl::Time now);
   void BeginTaken();
   void EnforceTimeouts(absl::Time now);
+  // Takes back what waits behind a task that runs for long.
+  void RecallWaiting(JobWorker& worker);
   // Looks at the job again then, or earlier.
   void SetTimer(ActiveJob& job, absl::Time time);
 
@@ -244,7 +250,8 @@ class JobEngine {
     TaskRecord task;
     channels::Value item;
   };
-  std::vector<Taken> taken_;  // to begin when the journal has them
+  std::vector<Taken> taken_;            // to begin when the journal has them
+  std::shared_ptr<JobWorker> suspect_;  // runs a task that was interrupted twice and more
   // To be written.
   absl::flat_hash_set<int64_t> dirty_;
   std::vector<TaskRecord> unsaved_tasks_;  // in order: of the same task, the last counts

@@ -48,7 +48,12 @@ absl::Status JobEngine::Recover() {
   for (int state : {kReceivingInputs, kDeleting}) {
     absl::StatusOr<std::vector<JobRecord>> gone = journal_.JobsInStates(state, state);
     if (!gone.ok()) return gone.status();
-    for (const JobRecord& record : *gone) deleting_.push_back(record.id);
+    for (JobRecord& record : *gone) {
+      deleting_.push_back(record.id);
+      record.state = kDeleting;
+      absl::Status marked = InTransaction(Journal::Sync::kNo, [&] { return journal_.UpdateJob(record); });
+      if (!marked.ok()) return marked;
+    }
   }
   absl::StatusOr<std::vector<JobRecord>> unfinished = journal_.JobsInStates(v1::Job::SCHEDULED, v1::Job::RUNNING);
   if (!unfinished.ok()) return unfinished.status();
@@ -156,9 +161,7 @@ void JobEngine::Settle(ActiveJob& job, absl::Time now) {
       record.state = v1::Job::QUEUED;
       record.due_time = kNoTime;
       if (record.spec.results_of_after() && record.task_count == 0) {
-        // What the others have left must be in the journal.
-        absl::Status copied =
-            unsaved_tasks_.empty() ? CopyResultsAsInputs(job) : absl::UnavailableError("the journal is behind");
+        absl::Status copied = CopyResultsAsInputs(job);
         if (!copied.ok()) {
           LOG(WARNING) << "jobs/" << record.name << " has to wait: " << copied.message();
           record.state = v1::Job::WAITING;
@@ -172,12 +175,22 @@ void JobEngine::Settle(ActiveJob& job, absl::Time now) {
   if (record.has_ended()) return;
   dispatcher_.Update(job, now);
   if (record.state == v1::Job::RUNNING || record.state == v1::Job::QUEUED) {
-    SetTimer(job, std::max(job.NextTaskTime(), job.not_before));
+    // What could be begun now is begun when a slot or an interpreter is free.
+    const absl::Time next = std::max(job.NextTaskTime(), job.not_before);
+    if (next > now) SetTimer(job, next);
   }
 }
 
 absl::Status JobEngine::CopyResultsAsInputs(ActiveJob& job) {
   JobRecord copy = job.record;
+  absl::StatusOr<std::vector<int64_t>> others = journal_.DependenciesOf(copy.id);
+  if (!others.ok()) return others.status();
+  const auto is_theirs = [&](const TaskRecord& task) {
+    return std::find(others->begin(), others->end(), task.job) != others->end();
+  };
+  if (std::any_of(unsaved_tasks_.begin(), unsaved_tasks_.end(), is_theirs)) {
+    return absl::UnavailableError("the journal does not have all results of the others yet");
+  }
   absl::Status copied = InTransaction(Journal::Sync::kNo, [&] {
     v1::ValueBatch batch;
     int64_t first = 0;
@@ -275,7 +288,8 @@ void JobEngine::RunCron(ActiveJob& job, absl::Time now) {
   const absl::TimeZone zone = absl::LocalTimeZone();
   if (!cron.ok()) return Fail(job, ErrorOf(absl::StrCat("its cron expression ", cron.status().message())), now);
   const bool is_due = record.state == v1::Job::SCHEDULED && record.due_time != kNoTime && record.due_time <= now;
-  if (is_due && !draining_.load(std::memory_order_relaxed)) {
+  if (is_due && draining_.load(std::memory_order_relaxed)) return;  // when the daemon is there again
+  if (is_due) {
     ActiveJob* last = Find(record.last_run);
     if (last == nullptr || last->record.has_ended()) {
       SubmitCommand submit = {.owner = record.owner, .complete = true};
@@ -328,6 +342,10 @@ void JobEngine::DoCancel(const std::string& owner, const std::string& name, Answ
 }
 
 void JobEngine::DoRetry(const std::string& owner, const std::string& name, Answer done) {
+  // Rows of its tasks that are not written yet must not come behind those that are written here.
+  std::vector<SubmitCommand> none;
+  absl::Status flushed = Flush(none);
+  if (!flushed.ok()) return std::move(done)(flushed);
   absl::StatusOr<ActiveJob*> found = FindOrLoad(owner, name);
   if (!found.ok()) return std::move(done)(found.status());
   ActiveJob& job = **found;
@@ -340,6 +358,9 @@ void JobEngine::DoRetry(const std::string& owner, const std::string& name, Answe
   if (record.state == v1::Job::SUCCEEDED) return refuse("all of its tasks have succeeded");
   if (job.closing_workers > 0) return refuse("its tasks are still being stopped; try again in a moment");
   if (!record.spec.cron().empty()) return refuse("it has a cron expression; submit it again");
+  if (record.input_of != record.id && record.parent_name.empty()) {
+    return refuse("its inputs were deleted with the job that has made it");
+  }
   record.state = v1::Job::QUEUED;
   record.failed = 0;
   record.end_time = kNoTime;
@@ -380,7 +401,10 @@ void JobEngine::DoDelete(const std::string& owner, const std::string& name, Answ
   };
   if (!job.record.has_ended() && job.record.state != v1::Job::SCHEDULED) return refuse("cancel it first");
   absl::StatusOr<std::vector<int64_t>> dependents = journal_.DependentsOf(job.record.id);
-  if (!dependents.ok()) return std::move(done)(dependents.status());
+  if (!dependents.ok()) {
+    ForgetIfOver(job);
+    return std::move(done)(dependents.status());
+  }
   if (!dependents->empty()) {
     return refuse(absl::StrCat(dependents->size(), " jobs that have not ended come after it or use its inputs"));
   }

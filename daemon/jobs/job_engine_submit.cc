@@ -43,9 +43,9 @@ int64_t FirstTaskCount(const v1::JobSpec& spec) {
   return 1;
 }
 
-// The same request of the same owner, and a job's place in it.
-std::string RequestKey(const std::string& owner, const std::string& request_id, size_t position) {
-  return request_id.empty() ? "" : absl::StrCat(owner, "\n", request_id, "\n", position);
+// Of the same request of the same owner; then comes a job's place in it.
+std::string RequestPrefix(const std::string& owner, const std::string& request_id) {
+  return absl::StrCat(owner, "\n", request_id, "\n");
 }
 
 absl::Status TooManyTasks() {
@@ -54,9 +54,17 @@ absl::Status TooManyTasks() {
 
 }  // namespace
 
-absl::Status JobEngine::Check(const SubmitCommand& submit) {
+absl::Status JobEngine::Check(const SubmitCommand& submit, size_t accepted) {
   if (draining_.load(std::memory_order_relaxed)) return ServerDraining();
-  const size_t unfinished = jobs_.size() + uploads_.size() + submit.jobs.size();
+  if (!submit.request_id.empty()) {
+    // A client that repeats what it has not brought to an end.
+    std::vector<int64_t> begun;
+    for (const auto& [id, upload] : uploads_) {
+      if (upload.request_id.starts_with(RequestPrefix(submit.owner, submit.request_id))) begun.push_back(id);
+    }
+    DoDropUpload(begun);
+  }
+  const size_t unfinished = jobs_.size() + uploads_.size() + accepted + submit.jobs.size();
   if (unfinished > static_cast<size_t>(options_.max_unfinished)) return TooManyJobs(options_.max_unfinished);
   for (const NewJob& job : submit.jobs) {
     for (const std::string& name : job.spec.after()) {
@@ -75,19 +83,13 @@ absl::Status JobEngine::Check(const SubmitCommand& submit) {
 absl::Status JobEngine::Insert(SubmitCommand& submit) {
   submit.records.clear();
   submit.repeated = false;
-  absl::StatusOr<std::optional<JobRecord>> before = std::nullopt;
-  if (!submit.request_id.empty()) {
-    before = journal_.FindRequest(RequestKey(submit.owner, submit.request_id, 0));
+  const std::string request = submit.request_id.empty() ? "" : RequestPrefix(submit.owner, submit.request_id);
+  if (!request.empty()) {
+    absl::StatusOr<std::vector<JobRecord>> before = journal_.FindRequest(request);
     if (!before.ok()) return before.status();
-  }
-  if (before->has_value()) {
-    submit.repeated = true;
-    for (size_t i = 0; i < submit.jobs.size() && before->has_value(); ++i) {
-      submit.records.push_back(**before);
-      before = journal_.FindRequest(RequestKey(submit.owner, submit.request_id, i + 1));
-      if (!before.ok()) return before.status();
-    }
-    return absl::OkStatus();
+    submit.repeated = !before->empty();
+    submit.records = *std::move(before);
+    if (submit.repeated) return absl::OkStatus();
   }
   const absl::Time now = absl::Now();
   for (size_t i = 0; i < submit.jobs.size(); ++i) {
@@ -98,7 +100,7 @@ absl::Status JobEngine::Insert(SubmitCommand& submit) {
     record.name = RandomText(kNameLength);
     record.uid = RandomText(kUidLength);
     record.owner = submit.owner;
-    record.request_id = RequestKey(submit.owner, submit.request_id, i);
+    if (!request.empty()) record.request_id = absl::StrCat(request, i);
     record.spec = job.spec;
     for (int position : job.spec.after_submitted()) {
       record.spec.add_after(JobResourceName(submit.records[static_cast<size_t>(position)].name));
@@ -212,9 +214,16 @@ void JobEngine::DoFinishUpload(std::vector<int64_t> jobs, Answer done) {
 
 void JobEngine::DoDropUpload(const std::vector<int64_t>& jobs) {
   for (int64_t id : jobs) {
-    if (uploads_.erase(id) > 0) deleting_.push_back(id);
+    auto upload = uploads_.find(id);
+    if (upload == uploads_.end()) continue;
+    // Its request id is free at once. If that cannot be written, it is when the rows are gone.
+    upload->second.state = kDeleting;
+    absl::Status marked = InTransaction(Journal::Sync::kNo, [&] { return journal_.UpdateJob(upload->second); });
+    if (!marked.ok()) LOG(WARNING) << "an upload that was given up: " << marked.message();
+    uploads_.erase(upload);
+    deleting_.push_back(id);
+    again_ = true;
   }
-  again_ = true;
 }
 
 }  // namespace interpd::daemon

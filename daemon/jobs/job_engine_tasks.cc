@@ -16,6 +16,15 @@ namespace {
 // How long code that was interrupted because of its timeout may take to end, before its interpreter is closed.
 constexpr absl::Duration kInterruptTime = absl::Seconds(10);
 
+// Tasks that wait behind one that runs for so long go back: another interpreter may be free.
+constexpr absl::Duration kSlowHead = absl::Milliseconds(500);
+
+// How long loading a script may take, unless its job has a timeout.
+constexpr absl::Duration kLoadTime = absl::Minutes(10);
+
+// Inputs of a job that cannot be had, in one round: each fails a task, and there may be a million.
+constexpr int kBadInputs = 100;
+
 constexpr absl::Duration kLongestBackoff = absl::Hours(1);
 
 // When a daemon that could not make an interpreter tries again.
@@ -41,7 +50,7 @@ bool IsInterrupt(const v1::Task& outcome) { return outcome.exception().type() ==
 // ---- how attempts end -----------------------------------------------------------------------------------------------
 
 void JobEngine::TaskEnded(TaskWork& work, absl::Time now) {
-  TakeLogs(work);
+  TakeLogs(work, true);
   const std::shared_ptr<JobWorker> worker = std::move(work.worker);
   worker->Ended(work, now);
   TaskRecord task = work.task();
@@ -67,7 +76,7 @@ void JobEngine::TaskEnded(TaskWork& work, absl::Time now) {
     job->PutBack(task);
     unsaved_tasks_.push_back(std::move(task));
     // Closed by somebody else.
-    if (!worker->closing()) CloseWorker(*job, *worker);
+    if (!worker->closing() && !work.recalled) CloseWorker(*job, *worker);
   } else {
     task.outcome = work.outcome().SerializeAsString();
     if (end == End::kSucceeded) {
@@ -108,15 +117,38 @@ void JobEngine::TaskFailed(ActiveJob& job, TaskRecord task, absl::Time now) {
   EndIfComplete(job, now);
 }
 
+void JobEngine::RecallWaiting(JobWorker& worker) {
+  // A copy: those that wait end at once, which comes back through the inbox.
+  const std::vector<std::shared_ptr<TaskWork>> waiting(worker.in_flight().begin() + 1, worker.in_flight().end());
+  for (const std::shared_ptr<TaskWork>& work : waiting) {
+    if (!std::exchange(work->recalled, true)) worker.Cancel(work);
+  }
+}
+
 void JobEngine::EnforceTimeouts(absl::Time now) {
   next_timeout_ = absl::InfiniteFuture();
   std::vector<std::pair<ActiveJob*, std::shared_ptr<JobWorker>>> stuck;
+  std::vector<std::pair<std::shared_ptr<JobWorker>, absl::Duration>> unready;
   for (ActiveJob* job : dispatcher_.working()) {
-    if (!job->record.spec.has_timeout()) continue;
-    const absl::Duration timeout = ToDuration(job->record.spec.timeout());
+    const bool has_timeout = job->record.spec.has_timeout();
+    const absl::Duration timeout = has_timeout ? ToDuration(job->record.spec.timeout()) : absl::InfiniteDuration();
     for (const std::shared_ptr<JobWorker>& worker : job->workers) {
+      if (!worker->ready()) {
+        const absl::Duration limit = has_timeout ? timeout : kLoadTime;
+        if (worker->start_time() + limit <= now) {
+          unready.emplace_back(worker, limit);
+        } else {
+          next_timeout_ = std::min(next_timeout_, worker->start_time() + limit);
+        }
+      }
       if (worker->in_flight().empty()) continue;
       const std::shared_ptr<TaskWork>& head = worker->in_flight().front();
+      if (worker->in_flight().size() > 1 && worker->head_since() + kSlowHead <= now) {
+        RecallWaiting(*worker);
+      } else if (worker->in_flight().size() > 1) {
+        next_timeout_ = std::min(next_timeout_, worker->head_since() + kSlowHead);
+      }
+      if (!has_timeout) continue;
       if (!head->timed_out && worker->head_since() + timeout <= now) {
         head->timed_out = true;
         worker->give_up_at = now + kInterruptTime;
@@ -131,6 +163,11 @@ void JobEngine::EnforceTimeouts(absl::Time now) {
       }
     }
   }
+  for (auto& [worker, limit] : unready) {
+    LoadFailure failure;
+    failure.error.set_message(absl::StrCat("loading the script took longer than ", absl::FormatDuration(limit)));
+    worker->FailSetUp(std::move(failure));
+  }
   // What runs ends with it, interrupted.
   for (auto& [job, worker] : stuck) CloseWorker(*job, *worker);
 }
@@ -141,6 +178,7 @@ void JobEngine::StartWorkers(absl::Time now) {
   while (ActiveJob* job = dispatcher_.NextForSlot(now)) {
     if (job->context == nullptr) {
       absl::Status made = MakeContext(*job);
+      if (absl::IsResourceExhausted(made)) return JournalFailed(made);
       if (!made.ok()) {
         v1::JobError error;
         error.set_message(std::string(made.message()));
@@ -196,19 +234,19 @@ absl::StatusOr<channels::Value> JobEngine::ResultsOfAfter(const ActiveJob& job) 
   channels::ValueBuilder builder;
   builder.Begin(channels::Kind::kTuple, wanted ? static_cast<size_t>(job.record.spec.after_size()) : 0);
   if (!wanted) return std::move(builder).Finish();
+  size_t bytes = 0;
   for (const std::string& name : job.record.spec.after()) {
     absl::StatusOr<std::optional<JobRecord>> after =
         journal_.FindJob(std::string_view(name).substr(name.find('/') + 1));
     if (!after.ok()) return after.status();
     std::vector<channels::Value> results;
-    size_t bytes = 0;
     if (after->has_value()) {
       absl::Status visited = journal_.ForEachResult((*after)->id, [&](std::string_view outcome) -> absl::Status {
         bytes += outcome.size();
         if (bytes > kMaxAfterBytes) {
           return MakeError(absl::StatusCode::kFailedPrecondition, v1::INVALID_VALUE,
-                           absl::StrCat("the results of ", name, " take more than ", kMaxAfterBytes,
-                                        " bytes; map over them (results_of_after) instead"),
+                           absl::StrCat("the results of the jobs in `after`, up to ", name, ", take more than ",
+                                        kMaxAfterBytes, " bytes; map over them (results_of_after) instead"),
                            {{"field", "after"}});
         }
         v1::Task task;
@@ -247,6 +285,8 @@ void JobEngine::WorkerReady(JobWorker& worker, std::optional<LoadFailure> failur
   if (!failure->is_scripts_fault) {
     LOG(WARNING) << "jobs/" << job->record.name << " has to wait: " << failure->error.message();
     job->not_before = now + kTryAgain;
+  } else if (job->not_before > now) {
+    // Several interpreters have failed at the same time: that is one failure.
   } else if (++job->load_failures > job->record.spec.retries()) {
     return Fail(*job, failure->error, now);
   } else {
@@ -260,7 +300,7 @@ void JobEngine::WorkerReady(JobWorker& worker, std::optional<LoadFailure> failur
 
 void JobEngine::CloseWorker(ActiveJob& job, JobWorker& worker) {
   const std::shared_ptr<JobWorker> alive = worker.shared_from_this();
-  dispatcher_.WorkerClosed(job, worker);
+  dispatcher_.WorkerClosed(job, worker, absl::Now());
   ++job.closing_workers;
   ++closing_workers_;
   // Tasks that were to begin here go elsewhere.
@@ -292,6 +332,7 @@ void JobEngine::WorkerGone(JobWorker& worker) {
 // ---- what begins ----------------------------------------------------------------------------------------------------
 
 void JobEngine::TakeTasks(absl::Time now) {
+  if (suspect_ != nullptr && (!suspect_->alone || suspect_->closing())) suspect_ = nullptr;
   std::vector<ActiveJob*> working(dispatcher_.working().begin(), dispatcher_.working().end());
   for (ActiveJob* job : working) {
     // A copy: interpreters that have nothing to do are closed.
@@ -308,7 +349,9 @@ void JobEngine::TakeTasksFor(ActiveJob& job, const std::shared_ptr<JobWorker>& w
   size_t count = worker->in_flight().size();
   count += static_cast<size_t>(
       std::count_if(taken_.begin(), taken_.end(), [&](const Taken& taken) { return taken.worker == worker; }));
-  const size_t window = worker->window();
+  const bool is_held_up = !worker->in_flight().empty() && worker->head_since() + kSlowHead <= now;
+  const size_t window = is_held_up ? 1 : worker->window();
+  int bad_inputs = 0;
   while (count < window && !worker->yielding && !worker->alone) {
     if (!worker->context().has_inputs && worker->begun_count() + static_cast<int64_t>(count) > 0) break;
     absl::StatusOr<std::optional<TaskRecord>> taken = job.TakeTask(now, journal_);
@@ -316,18 +359,28 @@ void JobEngine::TakeTasksFor(ActiveJob& job, const std::shared_ptr<JobWorker>& w
     if (!taken->has_value()) break;
     TaskRecord task = **std::move(taken);
     if (task.interruptions > 0) {
-      // It may have been the one that ended the daemon: nothing else shall suffer with it.
-      if (count > 0) {
+      // It may have been the one that ended the daemon: nothing else shall suffer with it. From the second time on,
+      // none that was interrupted twice itself either.
+      const bool suspect = task.interruptions > 1;
+      if (count > 0 || (suspect && suspect_ != nullptr && suspect_ != worker)) {
         --task.attempt;
         task.state = v1::Task::PENDING;
         job.PutBack(task);
         break;
       }
       worker->alone = true;
+      if (suspect) suspect_ = worker;
     }
     channels::Value item;
     if (worker->context().has_inputs) {
       absl::StatusOr<channels::Value> found = job.Item(task.index, journal_, *names_);
+      if (absl::IsResourceExhausted(found.status())) {
+        --task.attempt;
+        task.state = v1::Task::PENDING;
+        job.PutBack(task);
+        unsaved_tasks_.push_back(std::move(task));
+        return JournalFailed(found.status());
+      }
       if (!found.ok()) {
         v1::Task outcome;
         outcome.set_error(absl::StrCat("its input: ", found.status().message()));
@@ -336,7 +389,9 @@ void JobEngine::TakeTasksFor(ActiveJob& job, const std::shared_ptr<JobWorker>& w
         worker->alone = false;
         TaskFailed(job, std::move(task), now);
         if (job.record.has_ended()) return;
-        continue;
+        if (++bad_inputs < kBadInputs) continue;
+        again_ = true;
+        break;
       }
       item = *std::move(found);
     }
@@ -347,12 +402,21 @@ void JobEngine::TakeTasksFor(ActiveJob& job, const std::shared_ptr<JobWorker>& w
     ++count;
   }
   if (count > 0) return;
-  // Nothing to do: the slot is for others.
-  if (worker->yielding || !job.HasTask(now)) CloseWorker(job, *worker);
+  if (!worker->yielding && job.HasTask(now)) return;
+  // Nothing to do: the slot is for others, in the next round.
+  CloseWorker(job, *worker);
+  again_ = true;
 }
 
 void JobEngine::BeginTaken() {
-  for (Taken& taken : std::exchange(taken_, {})) taken.worker->Begin(taken.task, taken.item);
+  for (Taken& taken : std::exchange(taken_, {})) {
+    taken.worker->Begin(taken.task, taken.item);
+    if (ActiveJob* job = Find(taken.task.job); job != nullptr && job->record.spec.has_timeout()) {
+      next_timeout_ = std::min(next_timeout_, taken.worker->head_since() + ToDuration(job->record.spec.timeout()));
+    }
+    if (taken.worker->in_flight().size() > 1)
+      next_timeout_ = std::min(next_timeout_, taken.worker->head_since() + kSlowHead);
+  }
 }
 
 }  // namespace interpd::daemon

@@ -52,6 +52,7 @@ class JobWorker::SetUpWork final : public interp::Work {
     std::mutex mutex;
     std::string output;
     std::atomic<bool> reported{false};
+    std::atomic<bool> closed{false};
   };
 
   template <typename Request>
@@ -65,6 +66,16 @@ class JobWorker::SetUpWork final : public interp::Work {
   }
 
   void Done(absl::StatusOr<interp::Result> result) override {
+    // Dropped with an interpreter that could not be made, which tells why itself; or that somebody else has closed.
+    const bool dropped = !result.ok() && channels::GetErrorInfo(result.status()).reason == "INTERPRETER_CLOSING";
+    if (dropped && !shared_->closed.exchange(true)) {
+      worker_->interpreter_->Close(absl::ZeroDuration(), [worker = worker_](interp::State) {
+        LoadFailure failure;
+        failure.error.set_message("its interpreter was closed");
+        worker->inbox_.Submit([worker, failure = std::move(failure)]() mutable { worker->SetUp(std::move(failure)); });
+      });
+    }
+    if (dropped) return;
     std::optional<LoadFailure> failure = FailureOf(std::move(result));
     if ((!failure && !last_) || shared_->reported.exchange(true)) return;
     worker_->inbox_.Submit(
@@ -112,6 +123,7 @@ JobWorker::JobWorker(std::shared_ptr<const JobContext> context, int64_t number, 
       events_(events) {}
 
 void JobWorker::Start() {
+  start_time_ = absl::Now();
   interp::InterpreterConfig config = context_->config;
   config.setup_source = SetUpSource();
   // Its failure fails what is queued behind it as well, and is told from there.
@@ -120,7 +132,8 @@ void JobWorker::Start() {
                        [self = shared_from_this()](absl::Status status) {
                          if (status.ok()) return;
                          self->inbox_.Submit([self, status = std::move(status)] {
-                           LoadFailure failure;
+                           // No memory, or no thread: that may change.
+                           LoadFailure failure{.is_scripts_fault = !absl::IsResourceExhausted(status)};
                            failure.error.set_message(std::string(status.message()));
                            self->SetUp(std::move(failure));
                          });
@@ -151,6 +164,7 @@ void JobWorker::Start() {
 void JobWorker::SetUp(std::optional<LoadFailure> failure) {
   if (std::exchange(reported_, true)) return;
   ready_ = !failure && !closing_;
+  ready_time_ = absl::Now();
   events_.on_ready(*this, std::move(failure));
 }
 
@@ -198,15 +212,20 @@ void JobWorker::Begin(const TaskRecord& task, const channels::Value& item) {
 void JobWorker::Ended(const TaskWork& work, absl::Time now) {
   auto found = std::find_if(in_flight_.begin(), in_flight_.end(), [&](const auto& one) { return one.get() == &work; });
   CHECK(found != in_flight_.end());
+  // What ended otherwise than by a result has told no time of its own.
+  absl::Duration since_head;
   if (found == in_flight_.begin()) {
+    since_head = now - head_since_;
     head_since_ = now;
     give_up_at = absl::InfiniteFuture();
   }
   in_flight_.erase(found);
   if (in_flight_.empty()) alone = false;
   // The average follows a change within some eight tasks.
-  const absl::Duration took = work.run_time();
-  average_ = average_ == absl::InfiniteDuration() ? took : average_ + (took - average_) / 8;
+  const absl::Duration took = work.run_time() > absl::ZeroDuration() ? work.run_time() : since_head;
+  if (took > absl::ZeroDuration()) {
+    average_ = average_ == absl::InfiniteDuration() ? took : average_ + (took - average_) / 8;
+  }
 }
 
 size_t JobWorker::window() const {

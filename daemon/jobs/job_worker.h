@@ -9,6 +9,7 @@
 #ifndef INTERPD_DAEMON_JOBS_JOB_WORKER_H_
 #define INTERPD_DAEMON_JOBS_JOB_WORKER_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -64,6 +65,9 @@ class JobWorker : public std::enable_shared_from_this<JobWorker> {
 
   void Start();
 
+  // Gives up the set-up, which takes too long: `on_ready` is called with the failure.
+  void FailSetUp(LoadFailure failure) { SetUp(std::move(failure)); }
+
   // Begins an attempt; `item` is the input, if the job has any. Requires: ready(), not closing().
   void Begin(const TaskRecord& task, const channels::Value& item);
 
@@ -80,6 +84,11 @@ class JobWorker : public std::enable_shared_from_this<JobWorker> {
   size_t window() const;
 
   bool ready() const { return ready_; }
+  absl::Time start_time() const { return start_time_; }
+  // Whether it has run tasks for long enough to be worth its making, if another job wants its slot.
+  bool MayYield(absl::Time now, absl::Duration quantum) const {
+    return ready_ && begun_count_ > 0 && now - ready_time_ >= std::max(quantum, ready_time_ - start_time_);
+  }
   bool closing() const { return closing_; }
   // So many attempts were begun here.
   int64_t begun_count() const { return begun_count_; }
@@ -111,6 +120,8 @@ class JobWorker : public std::enable_shared_from_this<JobWorker> {
   absl::Time head_since_;
   absl::Duration average_ = absl::InfiniteDuration();  // of a task, of late
   int64_t begun_count_ = 0;
+  absl::Time start_time_;
+  absl::Time ready_time_ = absl::InfiniteFuture();
   bool ready_ = false;
   bool reported_ = false;  // that it is ready, or not
   bool closing_ = false;

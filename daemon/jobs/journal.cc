@@ -87,17 +87,18 @@ void Journal::Rollback() {
 absl::Status Journal::InsertJob(JobRecord* record, std::string_view script) {
   const std::string spec = record->spec.SerializeAsString();
   absl::Status inserted = database_->Run(
-      "INSERT INTO job(name, uid, owner, request_id, spec, script, input_of, state, task_count, next_index, succeeded, "
-      "failed, retried, create_time, start_time, end_time, due_time, error, parent) "
-      "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0))",
+      "INSERT INTO job(name, uid, owner, request_id, spec, input_of, state, task_count, next_index, succeeded, failed, "
+      "retried, create_time, start_time, end_time, due_time, error, parent) "
+      "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0))",
       std::string_view(record->name), std::string_view(record->uid), std::string_view(record->owner),
-      OptionalText{record->request_id}, Blob{spec}, Blob{script}, record->input_of, record->state, record->task_count,
+      OptionalText{record->request_id}, Blob{spec}, record->input_of, record->state, record->task_count,
       record->next_index, record->succeeded, record->failed, record->retried, absl::ToUnixMicros(record->create_time),
       absl::ToUnixMicros(record->start_time), absl::ToUnixMicros(record->end_time),
       absl::ToUnixMicros(record->due_time), Blob{record->error}, record->parent);
   if (!inserted.ok()) return inserted;
   record->id = database_->last_insert_id();
-  if (record->input_of != 0) return absl::OkStatus();
+  inserted = database_->Run("INSERT INTO script(job, source) VALUES(?, ?)", record->id, Blob{script});
+  if (!inserted.ok() || record->input_of != 0) return inserted;
   record->input_of = record->id;
   return database_->Run("UPDATE job SET input_of = id WHERE id = ?", record->id);
 }
@@ -105,7 +106,9 @@ absl::Status Journal::InsertJob(JobRecord* record, std::string_view script) {
 absl::Status Journal::UpdateJob(const JobRecord& record) {
   return database_->Run(
       "UPDATE job SET state = ?, input_of = ?, task_count = ?, next_index = ?, succeeded = ?, failed = ?, retried = ?, "
-      "start_time = ?, end_time = ?, due_time = ?, error = ?, run_count = ?, last_run = ? WHERE id = ?",
+      "start_time = ?, end_time = ?, due_time = ?, error = ?, run_count = ?, last_run = ?, "
+      // Whoever repeats the request of a job that goes means a new one.
+      "request_id = CASE WHEN ?1 = 101 THEN NULL ELSE request_id END WHERE id = ?",
       record.state, record.input_of, record.task_count, record.next_index, record.succeeded, record.failed,
       record.retried, absl::ToUnixMicros(record.start_time), absl::ToUnixMicros(record.end_time),
       absl::ToUnixMicros(record.due_time), Blob{record.error}, record.run_count, record.last_run, record.id);
@@ -156,6 +159,7 @@ absl::StatusOr<bool> Journal::DeleteSome(int64_t job, int64_t limit) {
     if (*changes > 0) return false;
   }
   absl::Status status = database_->Run("DELETE FROM dependency WHERE job = ?", job);
+  if (status.ok()) status = database_->Run("DELETE FROM script WHERE job = ?", job);
   if (status.ok()) status = database_->Run("DELETE FROM job WHERE id = ?", job);
   if (!status.ok()) return status;
   return true;
@@ -164,6 +168,11 @@ absl::StatusOr<bool> Journal::DeleteSome(int64_t job, int64_t limit) {
 absl::Status Journal::Shrink(int64_t pages) {
   // A PRAGMA takes no arguments.
   return database_->Script(absl::StrCat("PRAGMA incremental_vacuum(", pages, ")").c_str());
+}
+
+absl::Status Journal::RollbackToSavepoint() {
+  absl::Status status = database_->Run("ROLLBACK TO part");
+  return status.ok() ? ReleaseSavepoint() : status;
 }
 
 // ---- reading --------------------------------------------------------------------------------------------------------
@@ -175,12 +184,15 @@ absl::StatusOr<std::optional<JobRecord>> Journal::One(Rows rows) {
   return found;
 }
 
-absl::StatusOr<std::vector<JobRecord>> Journal::JobsInStates(int first, int last) {
-  Rows rows = database_->Query("SELECT " JOB_COLUMNS " FROM job WHERE state BETWEEN ? AND ? ORDER BY id", first, last);
+absl::StatusOr<std::vector<JobRecord>> Journal::Many(Rows rows) {
   std::vector<JobRecord> jobs;
   while (rows.Next()) jobs.push_back(ReadJob(rows));
   if (!rows.status().ok()) return rows.status();
   return jobs;
+}
+
+absl::StatusOr<std::vector<JobRecord>> Journal::JobsInStates(int first, int last) {
+  return Many(database_->Query("SELECT " JOB_COLUMNS " FROM job WHERE state BETWEEN ? AND ? ORDER BY id", first, last));
 }
 
 absl::StatusOr<std::optional<JobRecord>> Journal::FindJob(std::string_view name) {
@@ -191,12 +203,15 @@ absl::StatusOr<std::optional<JobRecord>> Journal::FindJob(int64_t id) {
   return One(database_->Query("SELECT " JOB_COLUMNS " FROM job WHERE id = ?", id));
 }
 
-absl::StatusOr<std::optional<JobRecord>> Journal::FindRequest(std::string_view request_id) {
-  return One(database_->Query("SELECT " JOB_COLUMNS " FROM job WHERE request_id = ? AND state < 100", request_id));
+absl::StatusOr<std::vector<JobRecord>> Journal::FindRequest(std::string_view prefix) {
+  // What follows is a number.
+  return Many(database_->Query("SELECT " JOB_COLUMNS
+                               " FROM job WHERE request_id > ?1 AND request_id < ?1 || '~' AND state < 100 ORDER BY id",
+                               prefix));
 }
 
 absl::StatusOr<std::string> Journal::Script(int64_t job) {
-  Rows rows = database_->Query("SELECT script FROM job WHERE id = ?", job);
+  Rows rows = database_->Query("SELECT source FROM script WHERE job = ?", job);
   std::string script;
   if (rows.Next()) script = rows.Bytes(0);
   if (!rows.status().ok()) return rows.status();
@@ -283,12 +298,13 @@ absl::Status Journal::ForEachResult(int64_t job, absl::FunctionRef<absl::Status(
 
 absl::StatusOr<std::optional<int64_t>> Journal::OldestEnded(absl::Time before) {
   Rows rows = database_->Query(
-      "SELECT id FROM job WHERE state BETWEEN ? AND ? AND end_time < ? "
+      "SELECT id FROM job WHERE state BETWEEN ?1 AND ?2 AND end_time < ?3 "
       "AND NOT EXISTS(SELECT 1 FROM dependency JOIN job AS later ON later.id = dependency.job "
-      "               WHERE dependency.after = job.id AND later.state < ?) "
+      "               WHERE dependency.after = job.id AND later.state < ?1) "
+      "AND NOT EXISTS(SELECT 1 FROM job AS later "
+      "               WHERE later.input_of = job.id AND later.input_of <> later.id AND later.state < ?1) "
       "ORDER BY end_time LIMIT 1",
-      static_cast<int64_t>(v1::Job::SUCCEEDED), static_cast<int64_t>(v1::Job::CANCELLED), absl::ToUnixMicros(before),
-      static_cast<int64_t>(v1::Job::SUCCEEDED));
+      static_cast<int64_t>(v1::Job::SUCCEEDED), static_cast<int64_t>(v1::Job::CANCELLED), absl::ToUnixMicros(before));
   std::optional<int64_t> found;
   if (rows.Next()) found = rows.Int(0);
   if (!rows.status().ok()) return rows.status();

@@ -46,6 +46,10 @@ class Journal {
   absl::Status Begin(Sync sync);
   absl::Status Commit();
   void Rollback();
+  // A part of a transaction that may be undone by itself; one at a time.
+  absl::Status Savepoint() { return database_->Run("SAVEPOINT part"); }
+  absl::Status ReleaseSavepoint() { return database_->Run("RELEASE part"); }
+  absl::Status RollbackToSavepoint();
 
   // ---- writing ----
 
@@ -71,7 +75,8 @@ class Journal {
   absl::StatusOr<std::vector<JobRecord>> JobsInStates(int first, int last);
   absl::StatusOr<std::optional<JobRecord>> FindJob(std::string_view name);
   absl::StatusOr<std::optional<JobRecord>> FindJob(int64_t id);
-  absl::StatusOr<std::optional<JobRecord>> FindRequest(std::string_view request_id);
+  // The jobs whose request ids begin so, in the order in which they were submitted.
+  absl::StatusOr<std::vector<JobRecord>> FindRequest(std::string_view prefix);
   absl::StatusOr<std::string> Script(int64_t job);
   absl::StatusOr<std::vector<int64_t>> DependenciesOf(int64_t job);
   // Jobs that are not being deleted and that wait for it, or take its results.
@@ -102,6 +107,7 @@ class Journal {
 
  private:
   absl::StatusOr<std::optional<JobRecord>> One(Rows rows);
+  absl::StatusOr<std::vector<JobRecord>> Many(Rows rows);
 
   const std::unique_ptr<Database> database_;
   std::optional<Sync> sync_;  // as the database was told last

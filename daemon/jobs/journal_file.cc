@@ -80,6 +80,11 @@ constexpr std::array<const char*, kJournalVersion> kMigrations = {
     // Jobs with a cron expression know what was made of them.
     "ALTER TABLE job ADD COLUMN run_count INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE job ADD COLUMN last_run INTEGER NOT NULL DEFAULT 0;",
+    // Scripts out of the way of what changes as a job goes on.
+    "CREATE TABLE script(job INTEGER PRIMARY KEY, source BLOB NOT NULL);"
+    "INSERT INTO script SELECT id, script FROM job;"
+    "ALTER TABLE job DROP COLUMN script;"
+    "CREATE INDEX job_by_input ON job(input_of) WHERE input_of <> id;",
 };
 
 absl::Status Unusable(const std::string& path, std::string_view why) {

@@ -35,7 +35,7 @@ absl::StatusOr<JobRecord> JournalReader::FindJob(std::string_view owner, std::st
 }
 
 absl::StatusOr<std::string> JournalReader::Script(int64_t job) {
-  Rows rows = database_->Query("SELECT script FROM job WHERE id = ?", job);
+  Rows rows = database_->Query("SELECT source FROM script WHERE job = ?", job);
   std::string script;
   if (rows.Next()) script = rows.Bytes(0);
   if (!rows.status().ok()) return rows.status();

@@ -16,6 +16,7 @@ namespace interpd::daemon {
 namespace {
 
 constexpr size_t kMaxLogRecordBytes = 64 << 10;
+constexpr int64_t kLogRecordCost = 64;
 
 // What a work's status says about the work: that it was stopped from outside, or that it has failed.
 bool IsFromOutside(const absl::Status& status) {
@@ -33,30 +34,43 @@ bool TaskWork::Output(interp::Stream stream, std::string_view data) {
     std::lock_guard lock(mutex_);
     const v1::Output::Stream out = EncodeStream(stream);
     while (!data.empty()) {
-      if (logs_.empty() || logs_.back().stream != out || logs_.back().data.size() >= kMaxLogRecordBytes) {
-        logs_.push_back({.job = task_.job, .index = task_.index, .attempt = task_.attempt, .stream = out});
-      }
-      LogRecord& last = logs_.back();
-      const size_t room = static_cast<size_t>(std::max<int64_t>(0, options_.log_limit_bytes - logged_bytes_));
-      if (room == 0) {
-        last.dropped_bytes += static_cast<int64_t>(data.size());
+      const int64_t room = options_.log_limit_bytes - logged_bytes_;
+      if (room <= 0) {
+        dropped_[stream == interp::Stream::kStderr] += static_cast<int64_t>(data.size());
         break;
       }
-      const std::string_view part = data.substr(0, std::min(room, kMaxLogRecordBytes - last.data.size()));
+      tell = !std::exchange(told_, true) || tell;
+      if (logs_.empty() || logs_.back().stream != out || logs_.back().data.size() >= kMaxLogRecordBytes) {
+        logs_.push_back({.job = task_.job, .index = task_.index, .attempt = task_.attempt, .stream = out});
+        // Many small ones take more than their bytes.
+        if (std::exchange(has_logged_, true)) logged_bytes_ += std::min(room - 1, kLogRecordCost);
+      }
+      LogRecord& last = logs_.back();
+      const size_t left = static_cast<size_t>(options_.log_limit_bytes - logged_bytes_);
+      const std::string_view part = data.substr(0, std::min(left, kMaxLogRecordBytes - last.data.size()));
       last.data.append(part);
       logged_bytes_ += static_cast<int64_t>(part.size());
       data.remove_prefix(part.size());
     }
-    tell = !std::exchange(told_, true);
   }
   if (tell) inbox_.HasLogs(shared_from_this());
   return true;  // what is too much is counted, not kept, so there is always room
 }
 
-std::vector<LogRecord> TaskWork::TakeLogs() {
+std::vector<LogRecord> TaskWork::TakeLogs(bool has_ended) {
   std::lock_guard lock(mutex_);
   told_ = false;
-  return std::exchange(logs_, {});
+  std::vector<LogRecord> logs = std::exchange(logs_, {});
+  for (interp::Stream stream : {interp::Stream::kStdout, interp::Stream::kStderr}) {
+    int64_t& dropped = dropped_[stream == interp::Stream::kStderr];
+    if (!has_ended || dropped == 0) continue;
+    logs.push_back({.job = task_.job,
+                    .index = task_.index,
+                    .attempt = task_.attempt,
+                    .stream = EncodeStream(stream),
+                    .dropped_bytes = std::exchange(dropped, 0)});
+  }
+  return logs;
 }
 
 void TaskWork::Done(absl::StatusOr<interp::Result> result) {

@@ -46,8 +46,8 @@ class TaskWork final : public interp::Work, public std::enable_shared_from_this<
   // The script has ended, and this is what it has left as its result.
   void ResultDone(absl::StatusOr<interp::Result> result);
 
-  // What was written since the last time.
-  std::vector<LogRecord> TakeLogs();
+  // What was written since the last time; at its end, also how much was not kept.
+  std::vector<LogRecord> TakeLogs(bool has_ended);
 
   // The task as it was begun.
   const TaskRecord& task() const { return task_; }
@@ -66,6 +66,7 @@ class TaskWork final : public interp::Work, public std::enable_shared_from_this<
   // ---- the engine's own marks ----
   std::shared_ptr<JobWorker> worker;
   bool timed_out = false;
+  bool recalled = false;  // it waits behind one that runs for long, and is to go back
 
  private:
   void Encode(absl::StatusOr<interp::Result> result);
@@ -79,7 +80,9 @@ class TaskWork final : public interp::Work, public std::enable_shared_from_this<
   std::mutex mutex_;  // stdout and stderr may come from two threads of the host
   std::vector<LogRecord> logs_;
   int64_t logged_bytes_ = 0;
-  bool told_ = false;  // the inbox knows that there are logs
+  bool has_logged_ = false;
+  int64_t dropped_[2] = {};  // bytes of stdout, stderr
+  bool told_ = false;        // the inbox knows that there are logs
 
   // Of a script and the fetching of its result, which may be dropped before the script has ended.
   enum class Script { kRuns, kSucceeded, kResultDropped };
