@@ -15,6 +15,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "channels/value.h"
@@ -24,6 +25,13 @@
 #include "daemon/jobs/journal.h"
 
 namespace interpd::daemon {
+
+// A Retry of a job whose interpreters are still ending.
+struct RetryWaiting {
+  std::string owner;
+  std::string name;
+  absl::AnyInvocable<void(absl::StatusOr<std::vector<JobRecord>>) &&> done;
+};
 
 class ActiveJob {
  public:
@@ -63,6 +71,7 @@ class ActiveJob {
   std::shared_ptr<const JobContext> context;        // once it was needed
   std::vector<std::shared_ptr<JobWorker>> workers;  // that hold a slot
   int closing_workers = 0;                          // that end
+  std::vector<RetryWaiting> retries;                // that wait for those
   int64_t next_worker_number = 1;
   // Tasks that were begun and have not ended, and that no journal row tells about yet or as RUNNING.
   int64_t running = 0;

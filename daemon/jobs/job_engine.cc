@@ -165,8 +165,12 @@ void JobEngine::Run() {
   for (;;) {
     Round();
     const bool stopping = stop_at_ != absl::InfiniteFuture();
-    if (stopping && (closing_workers_ == 0 || absl::Now() >= stop_at_)) return inbox_.Close();
+    if (stopping && (closing_workers_ == 0 || absl::Now() >= stop_at_)) break;
     inbox_.Wait(std::min(NextTime(), stop_at_));
+  }
+  inbox_.Close();
+  for (auto& [id, job] : jobs_) {
+    for (RetryWaiting& retry : job->retries) std::move(retry.done)(ServerDraining());
   }
 }
 
@@ -351,7 +355,7 @@ absl::StatusOr<ActiveJob*> JobEngine::FindOrLoad(const std::string& owner, const
 
 void JobEngine::ForgetIfOver(ActiveJob& job) {
   const bool over = (job.record.has_ended() || job.record.state == kDeleting) && job.workers.empty() &&
-                    job.closing_workers == 0 && !dirty_.contains(job.record.id);
+                    job.closing_workers == 0 && job.retries.empty() && !dirty_.contains(job.record.id);
   if (!over) return;
   const int64_t id = job.record.id;
   {

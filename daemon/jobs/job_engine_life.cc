@@ -356,10 +356,13 @@ void JobEngine::DoRetry(const std::string& owner, const std::string& name, Answe
   };
   if (!record.has_ended()) return refuse("it has not ended; there is nothing to retry yet");
   if (record.state == v1::Job::SUCCEEDED) return refuse("all of its tasks have succeeded");
-  if (job.closing_workers > 0) return refuse("its tasks are still being stopped; try again in a moment");
   if (!record.spec.cron().empty()) return refuse("it has a cron expression; submit it again");
   if (record.input_of != record.id && record.parent_name.empty()) {
     return refuse("its inputs were deleted with the job that has made it");
+  }
+  if (job.closing_workers > 0) {
+    job.retries.push_back({owner, name, std::move(done)});
+    return;
   }
   record.state = v1::Job::QUEUED;
   record.failed = 0;

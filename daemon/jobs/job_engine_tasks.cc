@@ -325,7 +325,11 @@ void JobEngine::WorkerGone(JobWorker& worker) {
   --closing_workers_;
   ActiveJob* job = Find(worker.context().job);
   if (job == nullptr) return;
-  --job->closing_workers;
+  if (--job->closing_workers == 0) {
+    for (RetryWaiting& retry : std::exchange(job->retries, {})) DoRetry(retry.owner, retry.name, std::move(retry.done));
+    job = Find(worker.context().job);
+    if (job == nullptr) return;
+  }
   ForgetIfOver(*job);
 }
 

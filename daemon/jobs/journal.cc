@@ -26,7 +26,7 @@ JobRecord ReadJob(const Rows& rows) {
   if (!record.spec.ParseFromArray(spec.data(), static_cast<int>(spec.size()))) {
     LOG(ERROR) << "the journal's row of jobs/" << record.name << " holds no valid JobSpec";
   }
-  record.input_of = rows.Int(5);
+  record.input_of = rows.Int(5) != 0 ? rows.Int(5) : record.id;
   record.state = static_cast<int>(rows.Int(6));
   record.task_count = rows.Int(7);
   record.next_index = rows.Int(8);
@@ -86,6 +86,7 @@ void Journal::Rollback() {
 
 absl::Status Journal::InsertJob(JobRecord* record, std::string_view script) {
   const std::string spec = record->spec.SerializeAsString();
+  // 0 in the table: its own, whose id is not known yet.
   absl::Status inserted = database_->Run(
       "INSERT INTO job(name, uid, owner, request_id, spec, input_of, state, task_count, next_index, succeeded, failed, "
       "retried, create_time, start_time, end_time, due_time, error, parent) "
@@ -97,21 +98,19 @@ absl::Status Journal::InsertJob(JobRecord* record, std::string_view script) {
       absl::ToUnixMicros(record->due_time), Blob{record->error}, record->parent);
   if (!inserted.ok()) return inserted;
   record->id = database_->last_insert_id();
-  inserted = database_->Run("INSERT INTO script(job, source) VALUES(?, ?)", record->id, Blob{script});
-  if (!inserted.ok() || record->input_of != 0) return inserted;
-  record->input_of = record->id;
-  return database_->Run("UPDATE job SET input_of = id WHERE id = ?", record->id);
+  if (record->input_of == 0) record->input_of = record->id;
+  return database_->Run("INSERT INTO script(job, source) VALUES(?, ?)", record->id, Blob{script});
 }
 
 absl::Status Journal::UpdateJob(const JobRecord& record) {
   return database_->Run(
-      "UPDATE job SET state = ?, input_of = ?, task_count = ?, next_index = ?, succeeded = ?, failed = ?, retried = ?, "
+      "UPDATE job SET state = ?, task_count = ?, next_index = ?, succeeded = ?, failed = ?, retried = ?, "
       "start_time = ?, end_time = ?, due_time = ?, error = ?, run_count = ?, last_run = ?, "
       // Whoever repeats the request of a job that goes means a new one.
       "request_id = CASE WHEN ?1 = 101 THEN NULL ELSE request_id END WHERE id = ?",
-      record.state, record.input_of, record.task_count, record.next_index, record.succeeded, record.failed,
-      record.retried, absl::ToUnixMicros(record.start_time), absl::ToUnixMicros(record.end_time),
-      absl::ToUnixMicros(record.due_time), Blob{record.error}, record.run_count, record.last_run, record.id);
+      record.state, record.task_count, record.next_index, record.succeeded, record.failed, record.retried,
+      absl::ToUnixMicros(record.start_time), absl::ToUnixMicros(record.end_time), absl::ToUnixMicros(record.due_time),
+      Blob{record.error}, record.run_count, record.last_run, record.id);
 }
 
 absl::Status Journal::InsertDependency(int64_t job, int64_t after) {
@@ -230,7 +229,7 @@ absl::StatusOr<std::vector<int64_t>> Journal::DependentsOf(int64_t job) {
   Rows rows = database_->Query(
       "SELECT job.id FROM dependency JOIN job ON job.id = dependency.job "
       "WHERE dependency.after = ? AND job.state < ? "
-      "UNION SELECT id FROM job WHERE input_of = ? AND id <> input_of AND state < ?",
+      "UNION SELECT id FROM job WHERE input_of = ? AND input_of <> 0 AND state < ?",
       job, static_cast<int64_t>(v1::Job::SUCCEEDED), job, static_cast<int64_t>(v1::Job::SUCCEEDED));
   std::vector<int64_t> found;
   while (rows.Next()) found.push_back(rows.Int(0));
@@ -302,7 +301,7 @@ absl::StatusOr<std::optional<int64_t>> Journal::OldestEnded(absl::Time before) {
       "AND NOT EXISTS(SELECT 1 FROM dependency JOIN job AS later ON later.id = dependency.job "
       "               WHERE dependency.after = job.id AND later.state < ?1) "
       "AND NOT EXISTS(SELECT 1 FROM job AS later "
-      "               WHERE later.input_of = job.id AND later.input_of <> later.id AND later.state < ?1) "
+      "               WHERE later.input_of = job.id AND later.input_of <> 0 AND later.state < ?1) "
       "ORDER BY end_time LIMIT 1",
       static_cast<int64_t>(v1::Job::SUCCEEDED), static_cast<int64_t>(v1::Job::CANCELLED), absl::ToUnixMicros(before));
   std::optional<int64_t> found;

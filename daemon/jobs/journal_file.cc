@@ -28,7 +28,7 @@ CREATE TABLE job(
   request_id TEXT UNIQUE,              -- owner, id and position of the submit that made it
   spec BLOB NOT NULL,                  -- a JobSpec without script and values
   script BLOB NOT NULL,
-  input_of INTEGER NOT NULL,           -- the job whose input rows these are; mostly this one
+  input_of INTEGER NOT NULL,           -- the job whose inputs it takes; from version 3 on 0 for its own
   state INTEGER NOT NULL,              -- Job.State, or 100: receives inputs, 101: is being deleted
   task_count INTEGER NOT NULL,
   next_index INTEGER NOT NULL,         -- tasks from here on were never begun
@@ -84,7 +84,8 @@ constexpr std::array<const char*, kJournalVersion> kMigrations = {
     "CREATE TABLE script(job INTEGER PRIMARY KEY, source BLOB NOT NULL);"
     "INSERT INTO script SELECT id, script FROM job;"
     "ALTER TABLE job DROP COLUMN script;"
-    "CREATE INDEX job_by_input ON job(input_of) WHERE input_of <> id;",
+    "UPDATE job SET input_of = 0 WHERE input_of = id;"
+    "CREATE INDEX job_by_input ON job(input_of) WHERE input_of <> 0;",
 };
 
 absl::Status Unusable(const std::string& path, std::string_view why) {

@@ -398,10 +398,8 @@ TEST_F(JobsTest, CancelInterruptsAndRetryGoesOn) {
   EXPECT_EQ(job.succeeded_count(), 2);
   EXPECT_EQ(Results(name, false, {v1::Task::CANCELLED}).size(), 3u);
   ASSERT_TRUE(Cancel(name).ok());  // nothing happens
-  // Refused as long as the sleeper has not ended.
-  grpc::Status retried;
-  do retried = Retry(name);
-  while (InfoOf(retried).reason() == "JOB_STATE");
+  // Which waits until the sleeper has ended.
+  grpc::Status retried = Retry(name);
   ASSERT_TRUE(retried.ok()) << retried.error_message();
   EXPECT_EQ(Wait(name).state(), v1::Job::SUCCEEDED);
   EXPECT_EQ(Results(name).size(), 5u);

@@ -93,7 +93,7 @@ TEST_F(JournalTest, IsMigratedFromEveryVersion) {
                 "VALUES('old', 'u', '', x'', 'pass', 1, 5, 1, 1, 1, 0, 0, 5, 6, 7, 0, x'')"
               : "INSERT INTO job(name, uid, owner, spec, input_of, state, task_count, next_index, succeeded, failed, "
                 "retried, create_time, start_time, end_time, due_time, error) "
-                "VALUES('old', 'u', '', x'', 1, 5, 1, 1, 1, 0, 0, 5, 6, 7, 0, x'');"
+                "VALUES('old', 'u', '', x'', 0, 5, 1, 1, 1, 0, 0, 5, 6, 7, 0, x'');"
                 "INSERT INTO script(job, source) VALUES(1, 'pass')";
       ASSERT_TRUE((*old)->Script(insert).ok());
     }
@@ -103,6 +103,7 @@ TEST_F(JournalTest, IsMigratedFromEveryVersion) {
     ASSERT_TRUE(found.ok() && found->has_value()) << version;
     EXPECT_EQ((*found)->state, v1::Job::SUCCEEDED);
     EXPECT_EQ((*found)->run_count, 0);
+    EXPECT_EQ((*found)->input_of, (*found)->id);
     EXPECT_EQ(*journal->Script((*found)->id), "pass");
   }
 }
