@@ -10,12 +10,14 @@ void GetJobRpc::Listen(void* tag) {
   service_.RequestGet(&context_, &request_bytes_, &responder_, state_.loop.queue(), state_.loop.queue(), tag);
 }
 
-absl::Status GetJobRpc::ReadAnswer(const v1::GetJobRequest& request, const JobsState& jobs, v1::Job* response) {
+absl::Status GetJobRpc::ReadAnswer(const Principal& principal, const v1::GetJobRequest& request, const JobsState& jobs,
+                                   v1::Job* response) {
   absl::StatusOr<std::string_view> id = ParseJobName(request.name());
   if (!id.ok()) return id.status();
-  absl::StatusOr<JobRecord> record = jobs.reader->FindJob("", *id);
+  absl::StatusOr<JobRecord> record = jobs.reader->FindJob(principal.space, *id);
   if (!record.ok()) return record.status();
-  EncodeJob(*record, jobs.engine.RunningCount(record->id), response);
+  EncodeJob(*record, jobs.engine.RunningCount(record->id), principal, response);
+  if (principal.role == Role::kViewer) return absl::OkStatus();
   absl::StatusOr<std::string> script = jobs.reader->Script(record->id);
   if (!script.ok()) return script.status();
   response->mutable_spec()->set_script(*std::move(script));
@@ -26,11 +28,11 @@ void ListJobsRpc::Listen(void* tag) {
   service_.RequestList(&context_, &request_bytes_, &responder_, state_.loop.queue(), state_.loop.queue(), tag);
 }
 
-absl::Status ListJobsRpc::ReadAnswer(const v1::ListJobsRequest& request, const JobsState& jobs,
-                                     v1::ListJobsResponse* response) {
+absl::Status ListJobsRpc::ReadAnswer(const Principal& principal, const v1::ListJobsRequest& request,
+                                     const JobsState& jobs, v1::ListJobsResponse* response) {
   absl::StatusOr<Page> page = DecodePage(request.page_size(), request.page_token());
   if (!page.ok()) return page.status();
-  JournalReader::Filter filter;
+  JournalReader::Filter filter = {.owner = principal.space};
   if (!page->after.empty() && (!absl::SimpleAtoi(page->after, &filter.before) || filter.before <= 0)) {
     return InvalidField("page_token", "is of no List call");
   }
@@ -51,7 +53,8 @@ absl::Status ListJobsRpc::ReadAnswer(const v1::ListJobsRequest& request, const J
     found->pop_back();
     response->set_next_page_token(EncodePageToken(absl::StrCat(found->back().id)));
   }
-  for (const JobRecord& record : *found) EncodeJob(record, jobs.engine.RunningCount(record.id), response->add_jobs());
+  for (const JobRecord& record : *found)
+    EncodeJob(record, jobs.engine.RunningCount(record.id), principal, response->add_jobs());
   return absl::OkStatus();
 }
 

@@ -21,7 +21,8 @@ class JobReadRpc : public UnaryRpc<Request, Response> {
       : UnaryRpc<Request, Response>(state, rule), service_(service) {}
 
   // Runs on the jobs' thread, and touches nothing else.
-  virtual absl::Status ReadAnswer(const Request& request, const JobsState& jobs, Response* response) = 0;
+  virtual absl::Status ReadAnswer(const Principal& principal, const Request& request, const JobsState& jobs,
+                                  Response* response) = 0;
 
   RawJobs& service_;
 
@@ -31,9 +32,9 @@ class JobReadRpc : public UnaryRpc<Request, Response> {
     if (state.jobs == nullptr) return this->Fail(JobsDisabled());
     if (state.jobs->closing) return this->Fail(ServerDraining());
     this->Ref();
-    state.jobs->thread.Submit([this, &state, request = std::move(request)] {
+    state.jobs->thread.Submit([this, &state, &principal = this->principal(), request = std::move(request)] {
       Response response;
-      absl::Status status = ReadAnswer(request, *state.jobs, &response);
+      absl::Status status = ReadAnswer(principal, request, *state.jobs, &response);
       state.loop.Post([this, status = std::move(status), response = std::move(response)] {
         if (status.ok()) {
           this->Reply(response);
@@ -53,7 +54,8 @@ class GetJobRpc final : public JobReadRpc<v1::GetJobRequest, v1::Job> {
  private:
   void Listen(void* tag) override;
   Rpc* Another() const override { return new GetJobRpc(state_, service_); }
-  absl::Status ReadAnswer(const v1::GetJobRequest& request, const JobsState& jobs, v1::Job* response) override;
+  absl::Status ReadAnswer(const Principal& principal, const v1::GetJobRequest& request, const JobsState& jobs,
+                          v1::Job* response) override;
 };
 
 class ListJobsRpc final : public JobReadRpc<v1::ListJobsRequest, v1::ListJobsResponse> {
@@ -63,7 +65,7 @@ class ListJobsRpc final : public JobReadRpc<v1::ListJobsRequest, v1::ListJobsRes
  private:
   void Listen(void* tag) override;
   Rpc* Another() const override { return new ListJobsRpc(state_, service_); }
-  absl::Status ReadAnswer(const v1::ListJobsRequest& request, const JobsState& jobs,
+  absl::Status ReadAnswer(const Principal& principal, const v1::ListJobsRequest& request, const JobsState& jobs,
                           v1::ListJobsResponse* response) override;
 };
 
@@ -74,7 +76,7 @@ class JobCommandRpc : public UnaryRpc<Request, Response> {
   JobCommandRpc(ServerState& state, const AccessRule& rule, RawJobs& service)
       : UnaryRpc<Request, Response>(state, rule), service_(service) {}
 
-  virtual void Command(JobEngine& engine, std::string name, JobEngine::Answer done) = 0;
+  virtual void Command(JobEngine& engine, const std::string& owner, std::string name, JobEngine::Answer done) = 0;
   virtual void Encode(const JobRecord& record, Response* response) = 0;
 
   RawJobs& service_;
@@ -87,18 +89,19 @@ class JobCommandRpc : public UnaryRpc<Request, Response> {
     absl::StatusOr<std::string_view> id = ParseJobName(request.name());
     if (!id.ok()) return this->Fail(id.status());
     this->Ref();
-    Command(state.jobs->engine, std::string(*id), [this, &state](absl::StatusOr<std::vector<JobRecord>> jobs) {
-      state.loop.Post([this, jobs = std::move(jobs)] {
-        if (jobs.ok()) {
-          Response response;
-          Encode(jobs->front(), &response);
-          this->Reply(response);
-        } else {
-          this->Fail(jobs.status());
-        }
-        this->Unref();
-      });
-    });
+    Command(state.jobs->engine, this->principal().space, std::string(*id),
+            [this, &state](absl::StatusOr<std::vector<JobRecord>> jobs) {
+              state.loop.Post([this, jobs = std::move(jobs)] {
+                if (jobs.ok()) {
+                  Response response;
+                  Encode(jobs->front(), &response);
+                  this->Reply(response);
+                } else {
+                  this->Fail(jobs.status());
+                }
+                this->Unref();
+              });
+            });
   }
 };
 
@@ -110,10 +113,10 @@ class CancelJobRpc final : public JobCommandRpc<v1::CancelJobRequest, v1::Job> {
  private:
   void Listen(void* tag) override;
   Rpc* Another() const override { return new CancelJobRpc(state_, service_); }
-  void Command(JobEngine& engine, std::string name, JobEngine::Answer done) override {
-    engine.Cancel("", std::move(name), std::move(done));
+  void Command(JobEngine& engine, const std::string& owner, std::string name, JobEngine::Answer done) override {
+    engine.Cancel(owner, std::move(name), std::move(done));
   }
-  void Encode(const JobRecord& record, v1::Job* response) override { EncodeJob(record, 0, response); }
+  void Encode(const JobRecord& record, v1::Job* response) override { EncodeJob(record, 0, principal(), response); }
 };
 
 class RetryJobRpc final : public JobCommandRpc<v1::RetryJobRequest, v1::Job> {
@@ -123,10 +126,10 @@ class RetryJobRpc final : public JobCommandRpc<v1::RetryJobRequest, v1::Job> {
  private:
   void Listen(void* tag) override;
   Rpc* Another() const override { return new RetryJobRpc(state_, service_); }
-  void Command(JobEngine& engine, std::string name, JobEngine::Answer done) override {
-    engine.Retry("", std::move(name), std::move(done));
+  void Command(JobEngine& engine, const std::string& owner, std::string name, JobEngine::Answer done) override {
+    engine.Retry(owner, std::move(name), std::move(done));
   }
-  void Encode(const JobRecord& record, v1::Job* response) override { EncodeJob(record, 0, response); }
+  void Encode(const JobRecord& record, v1::Job* response) override { EncodeJob(record, 0, principal(), response); }
 };
 
 class DeleteJobRpc final : public JobCommandRpc<v1::DeleteJobRequest, v1::DeleteJobResponse> {
@@ -137,8 +140,8 @@ class DeleteJobRpc final : public JobCommandRpc<v1::DeleteJobRequest, v1::Delete
  private:
   void Listen(void* tag) override;
   Rpc* Another() const override { return new DeleteJobRpc(state_, service_); }
-  void Command(JobEngine& engine, std::string name, JobEngine::Answer done) override {
-    engine.Delete("", std::move(name), std::move(done));
+  void Command(JobEngine& engine, const std::string& owner, std::string name, JobEngine::Answer done) override {
+    engine.Delete(owner, std::move(name), std::move(done));
   }
   void Encode(const JobRecord&, v1::DeleteJobResponse*) override {}
 };

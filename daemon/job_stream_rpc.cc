@@ -142,7 +142,7 @@ absl::Status WatchJobsRpc::Open(const v1::WatchJobsRequest& request, const JobsS
   for (int i = 0; i < request.names_size(); ++i) {
     absl::StatusOr<std::string_view> id = ParseJobName(request.names(i), absl::StrCat("names[", i, "]"));
     if (!id.ok()) return id.status();
-    absl::StatusOr<JobRecord> job = jobs.reader->FindJob("", *id);
+    absl::StatusOr<JobRecord> job = jobs.reader->FindJob(principal().space, *id);
     if (!job.ok()) return job.status();
     ids_.emplace_back(*id);
     listen_to->push_back(job->id);
@@ -154,11 +154,11 @@ WatchJobsRpc::Page WatchJobsRpc::ReadPage(const JobsState& jobs) {
   Page page = {.last = true};
   v1::WatchJobsResponse response;
   for (const std::string& id : ids_) {
-    absl::StatusOr<JobRecord> record = jobs.reader->FindJob("", id);
+    absl::StatusOr<JobRecord> record = jobs.reader->FindJob(principal().space, id);
     if (!record.ok()) return {.status = record.status()};
     if (!record->has_ended()) page.last = false;
     v1::Job job;
-    EncodeJob(*record, record->has_ended() ? 0 : jobs.engine.RunningCount(record->id), &job);
+    EncodeJob(*record, record->has_ended() ? 0 : jobs.engine.RunningCount(record->id), principal(), &job);
     std::string bytes = job.SerializeAsString();
     std::string& sent = sent_[id];
     if (sent == bytes) continue;
@@ -179,7 +179,7 @@ absl::Status JobLogsRpc::Open(const v1::JobLogsRequest& request, const JobsState
                               std::vector<int64_t>* listen_to) {
   absl::StatusOr<std::string_view> id = ParseJobName(request.name());
   if (!id.ok()) return id.status();
-  absl::StatusOr<JobRecord> job = jobs.reader->FindJob("", *id);
+  absl::StatusOr<JobRecord> job = jobs.reader->FindJob(principal().space, *id);
   if (!job.ok()) return job.status();
   if (request.has_task_index()) {
     if (request.task_index() < 0 || request.task_index() >= kMaxTasks) return InvalidField("task_index", "is no index");
@@ -195,7 +195,7 @@ absl::Status JobLogsRpc::Open(const v1::JobLogsRequest& request, const JobsState
 JobLogsRpc::Page JobLogsRpc::ReadPage(const JobsState& jobs) {
   if (logs_.empty()) {
     // The job before its logs: what it has written before it ended is then there.
-    absl::StatusOr<JobRecord> job = jobs.reader->FindJob("", id_);
+    absl::StatusOr<JobRecord> job = jobs.reader->FindJob(principal().space, id_);
     if (!job.ok()) return {.status = job.status()};
     absl::StatusOr<std::vector<LogRecord>> logs = jobs.reader->Logs(job_, index_, &after_);
     if (!logs.ok()) return {.status = logs.status()};
@@ -224,7 +224,7 @@ absl::Status JobResultsRpc::Open(const v1::JobResultsRequest& request, const Job
                                  std::vector<int64_t>* listen_to) {
   absl::StatusOr<std::string_view> id = ParseJobName(request.name());
   if (!id.ok()) return id.status();
-  absl::StatusOr<JobRecord> job = jobs.reader->FindJob("", *id);
+  absl::StatusOr<JobRecord> job = jobs.reader->FindJob(principal().space, *id);
   if (!job.ok()) return job.status();
   if (request.first_index() < 0 || request.first_index() >= kMaxTasks) {
     return InvalidField("first_index", "is no index");
@@ -244,7 +244,7 @@ absl::Status JobResultsRpc::Open(const v1::JobResultsRequest& request, const Job
 }
 
 JobResultsRpc::Page JobResultsRpc::ReadPage(const JobsState& jobs) {
-  absl::StatusOr<JobRecord> job = jobs.reader->FindJob("", id_);
+  absl::StatusOr<JobRecord> job = jobs.reader->FindJob(principal().space, id_);
   if (!job.ok()) return {.status = job.status()};
   const int64_t before = next_;
   absl::StatusOr<std::vector<TaskRecord>> tasks = jobs.reader->Tasks(*job, filter_, &next_);

@@ -204,7 +204,9 @@ class Server::Impl {
   absl::Status StartJobs() {
     JobEngine* engine = state_.options.jobs;
     if (engine == nullptr) return absl::OkStatus();
-    absl::Status started = engine->Start(state_.registry, state_.channel_names, state_.options.on_interpreter_closed);
+    absl::Status started = engine->Start(
+        state_.registry, [this](const std::string& space) -> ChannelNames& { return state_.NamesIn(space); },
+        state_.options.on_interpreter_closed);
     if (!started.ok()) return started;
     absl::StatusOr<std::unique_ptr<JournalReader>> reader = JournalReader::Open(engine->options().directory);
     if (!reader.ok()) {

@@ -14,6 +14,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "channels/channel_registry.h"
 #include "daemon/access.h"
@@ -78,7 +79,8 @@ struct ServerState {
   ChannelClients channel_clients{loop};
   // Of those without a space of their own, and of the others, by space.
   ChannelNames channel_names{channels, ""};
-  absl::flat_hash_map<std::string, std::unique_ptr<ChannelNames>> channel_names_in;
+  absl::Mutex channel_names_mutex;  // of the map alone
+  absl::flat_hash_map<std::string, std::unique_ptr<ChannelNames>> channel_names_in ABSL_GUARDED_BY(channel_names_mutex);
   CreateRequests<v1::Channel> create_channel_requests;
   int64_t put_bytes = 0;  // content of constants that is here and not in the pool yet
   // Puts and deletes: on threads apart, so that the short do not wait for the long. The threads are any thread's.
@@ -90,10 +92,13 @@ struct ServerState {
   // Calls that may stay open without work: they are ended at the end.
   absl::flat_hash_set<Rpc*> open_streams;
 
-  ChannelNames& NamesOf(const Principal& principal) {
-    if (principal.space.empty()) return channel_names;
-    std::unique_ptr<ChannelNames>& names = channel_names_in[principal.space];
-    if (names == nullptr) names = std::make_unique<ChannelNames>(channels, principal.space);
+  ChannelNames& NamesOf(const Principal& principal) { return NamesIn(principal.space); }
+  // Any thread.
+  ChannelNames& NamesIn(const std::string& space) {
+    if (space.empty()) return channel_names;
+    absl::MutexLock lock(channel_names_mutex);
+    std::unique_ptr<ChannelNames>& names = channel_names_in[space];
+    if (names == nullptr) names = std::make_unique<ChannelNames>(channels, space);
     return *names;
   }
 };

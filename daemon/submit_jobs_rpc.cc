@@ -33,6 +33,7 @@ void SubmitJobsRpc::Listen(void* tag) {
 
 void SubmitJobsRpc::OnAccepted() {
   state_.open_streams.insert(this);
+  names_ = &state_.NamesOf(principal());
   if (state_.draining) return Fail(ServerDraining());
   if (state_.jobs == nullptr) return Fail(JobsDisabled());
   Read();
@@ -69,8 +70,7 @@ void SubmitJobsRpc::TakeFirst(v1::SubmitJobsRequest request) {
 SubmitJobsRpc::Jobs SubmitJobsRpc::DecodeJobs(v1::SubmitJobsRequest request) {
   std::vector<NewJob> jobs;
   for (v1::JobSpec& spec : *request.mutable_jobs()) {
-    absl::StatusOr<NewJob> job =
-        DecodeJob(std::move(spec), jobs.size(), state_.options.interpreter_defaults, state_.channel_names);
+    absl::StatusOr<NewJob> job = DecodeJob(std::move(spec), jobs.size(), state_.options.interpreter_defaults, *names_);
     if (!job.ok()) return job.status();
     jobs.push_back(*std::move(job));
   }
@@ -80,7 +80,7 @@ SubmitJobsRpc::Jobs SubmitJobsRpc::DecodeJobs(v1::SubmitJobsRequest request) {
 void SubmitJobsRpc::SubmitJobs(Jobs jobs) {
   JobEngine::Answer answer = Then(last_ ? &SubmitJobsRpc::Submitted : &SubmitJobsRpc::Opened);
   if (!jobs.ok() || !ended_.ok()) return std::move(answer)(jobs.ok() ? ended_ : jobs.status());
-  state_.jobs->engine.Submit("", request_id_, *std::move(jobs), last_, std::move(answer));
+  state_.jobs->engine.Submit(principal().space, request_id_, *std::move(jobs), last_, std::move(answer));
 }
 
 void SubmitJobsRpc::Opened(std::vector<JobRecord> jobs) {
@@ -109,7 +109,7 @@ void SubmitJobsRpc::TakeInputs(v1::SubmitJobsRequest request) {
   Ref();
   const int64_t job = upload_[static_cast<size_t>(request.job_index())];
   state_.jobs->thread.Submit([this, job, request = std::move(request)] {
-    Inputs inputs = DecodeInputs(request.values(), state_.channel_names);
+    Inputs inputs = DecodeInputs(request.values(), *names_);
     JobEngine::Answer answer = Then(&SubmitJobsRpc::Added);
     if (inputs.ok()) {
       state_.jobs->engine.AddInputs(job, *std::move(inputs), std::move(answer));
@@ -151,7 +151,7 @@ JobEngine::Answer SubmitJobsRpc::Then(void (SubmitJobsRpc::*step)(std::vector<Jo
 
 void SubmitJobsRpc::Submitted(std::vector<JobRecord> jobs) {
   v1::SubmitJobsResponse response;
-  for (const JobRecord& job : jobs) EncodeJob(job, 0, response.add_jobs());
+  for (const JobRecord& job : jobs) EncodeJob(job, 0, principal(), response.add_jobs());
   Reply(response);
 }
 

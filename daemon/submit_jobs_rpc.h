@@ -45,6 +45,7 @@ class SubmitJobsRpc final : public ClientStreamRpc<v1::SubmitJobsResponse> {
   void End(const absl::Status& status);
 
   RawJobs& service_;
+  ChannelNames* names_ = nullptr;  // of channels, as the client says them
   std::string request_id_;
   bool has_first_ = false;
   bool last_ = false;               // no more messages follow

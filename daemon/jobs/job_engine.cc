@@ -46,10 +46,11 @@ JobEngine::JobEngine(JobOptions options, JournalLock lock, std::unique_ptr<Datab
   events_.on_gone = [this](JobWorker& worker) { WorkerGone(worker); };
 }
 
-absl::Status JobEngine::Start(interp::InterpreterRegistry& registry, ChannelNames& names,
+absl::Status JobEngine::Start(interp::InterpreterRegistry& registry,
+                              std::function<ChannelNames&(const std::string& space)> names_of,
                               std::function<void()> on_interpreter_closed) {
   registry_ = &registry;
-  names_ = &names;
+  names_of_ = std::move(names_of);
   on_interpreter_closed_ = std::move(on_interpreter_closed);
   absl::Status recovered = Recover();
   if (!recovered.ok()) return recovered;

@@ -96,7 +96,9 @@ class JobEngine {
   ~JobEngine() { Stop(); }
 
   // Goes on with what the journal holds. What is given must live until Stop. Once.
-  absl::Status Start(interp::InterpreterRegistry& registry, ChannelNames& names,
+  // `names_of` tells the names of channels in an owner's space.
+  absl::Status Start(interp::InterpreterRegistry& registry,
+                     std::function<ChannelNames&(const std::string& space)> names_of,
                      std::function<void()> on_interpreter_closed);
 
   // No task is begun from now on; what is interrupted when interpreters are closed will run again.
@@ -232,7 +234,7 @@ class JobEngine {
   JobWorker::Events events_;
 
   interp::InterpreterRegistry* registry_ = nullptr;
-  ChannelNames* names_ = nullptr;
+  std::function<ChannelNames&(const std::string& space)> names_of_;
   std::function<void()> on_interpreter_closed_;
 
   // ---- the engine's thread alone ----

@@ -186,8 +186,8 @@ void JobEngine::StartWorkers(absl::Time now) {
         continue;
       }
     }
-    auto worker =
-        std::make_shared<JobWorker>(job->context, job->next_worker_number++, *registry_, inbox_, *names_, events_);
+    auto worker = std::make_shared<JobWorker>(job->context, job->next_worker_number++, *registry_, inbox_,
+                                              names_of_(job->record.owner), events_);
     dispatcher_.WorkerStarted(*job, worker);
     worker->Start();
     if (job->record.state == v1::Job::QUEUED) {
@@ -223,6 +223,7 @@ absl::Status JobEngine::MakeContext(ActiveJob& job) {
       DecodeConfig(record.spec.interpreter(), options_.interpreter_defaults);
   if (!config.ok()) return config.status();
   context->config = *std::move(config);
+  context->config.space = record.owner;
   context->config.queue_limit = 1024;  // what JobWorker counts on
   job.context = std::move(context);
   return absl::OkStatus();
@@ -253,7 +254,7 @@ absl::StatusOr<channels::Value> JobEngine::ResultsOfAfter(const ActiveJob& job) 
         if (!task.ParseFromArray(outcome.data(), static_cast<int>(outcome.size()))) {
           return MakeError(absl::StatusCode::kInternal, v1::INTERNAL_ERROR, "the journal's results are damaged");
         }
-        absl::StatusOr<channels::Value> value = DecodeValue(task.result(), "result", *names_);
+        absl::StatusOr<channels::Value> value = DecodeValue(task.result(), "result", names_of_(job.record.owner));
         if (!value.ok()) return value.status();
         results.push_back(*std::move(value));
         return absl::OkStatus();
@@ -377,7 +378,7 @@ void JobEngine::TakeTasksFor(ActiveJob& job, const std::shared_ptr<JobWorker>& w
     }
     channels::Value item;
     if (worker->context().has_inputs) {
-      absl::StatusOr<channels::Value> found = job.Item(task.index, journal_, *names_);
+      absl::StatusOr<channels::Value> found = job.Item(task.index, journal_, names_of_(job.record.owner));
       if (absl::IsResourceExhausted(found.status())) {
         --task.attempt;
         task.state = v1::Task::PENDING;

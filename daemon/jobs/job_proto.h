@@ -12,6 +12,7 @@
 #include "daemon/channel_names.h"
 #include "daemon/jobs/job_engine.h"
 #include "daemon/jobs/job_record.h"
+#include "daemon/principal.h"
 #include "interp/interpreter.h"
 #include "interpd/v1/jobs.pb.h"
 
@@ -20,8 +21,8 @@ namespace interpd::daemon {
 // "jobs/k3f9" -> "k3f9". Errors: INVALID_FIELD with that field.
 absl::StatusOr<std::string_view> ParseJobName(std::string_view name, std::string_view field = "name");
 
-// Without script.
-void EncodeJob(const JobRecord& record, int64_t running_count, v1::Job* out);
+// Without script. A viewer is not told what is in it: arguments and errors.
+void EncodeJob(const JobRecord& record, int64_t running_count, const Principal& viewer, v1::Job* out);
 
 // `job_state`: of its job, since a task without an end is CANCELLED when that has ended.
 void EncodeTask(const TaskRecord& task, std::string_view uid, v1::Task* out);

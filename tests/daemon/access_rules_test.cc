@@ -13,7 +13,9 @@
 #include <optional>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_replace.h"
+#include "daemon/jobs/job_engine.h"
 #include "daemon/tls_credentials.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpc/reflection/v1alpha/reflection.grpc.pb.h"
@@ -70,7 +72,7 @@ TEST(AccessRulesTest, EveryServiceOfTheApiIsLookedAt) {
   }
 }
 
-enum class Kind { kNone, kInterpreter, kChannel, kConstant };
+enum class Kind { kNone, kInterpreter, kChannel, kConstant, kJob };
 
 // What a client sends, about the resource of that name.
 struct Case {
@@ -91,6 +93,12 @@ std::function<std::vector<std::string>(const std::string&)> Named(std::function<
 
 std::function<std::vector<std::string>(const std::string&)> Just(const Message& message) {
   return [bytes = message.SerializeAsString()](const std::string&) { return std::vector<std::string>{bytes}; };
+}
+
+v1::SubmitJobsRequest FailingJob() {
+  v1::SubmitJobsRequest submit;
+  submit.add_jobs()->set_script("raise SystemExit(1)");
+  return submit;
 }
 
 std::map<std::string, Case> Cases() {
@@ -149,15 +157,19 @@ std::map<std::string, Case> Cases() {
   cases[k + "Delete"] = {Kind::kConstant, Named<v1::DeleteConstantRequest>()};
 
   const std::string j = "interpd.v1.Jobs/";
-  cases[j + "Submit"] = {Kind::kNone, Just(v1::SubmitJobsRequest())};
-  cases[j + "Get"] = {Kind::kNone, Just(v1::GetJobRequest())};
+  cases[j + "Submit"] = {Kind::kNone, Just(FailingJob())};
+  cases[j + "Get"] = {Kind::kJob, Named<v1::GetJobRequest>()};
   cases[j + "List"] = {Kind::kNone, Just(v1::ListJobsRequest())};
-  cases[j + "Watch"] = {Kind::kNone, Just(v1::WatchJobsRequest())};
-  cases[j + "Logs"] = {Kind::kNone, Just(v1::JobLogsRequest())};
-  cases[j + "Results"] = {Kind::kNone, Just(v1::JobResultsRequest())};
-  cases[j + "Cancel"] = {Kind::kNone, Just(v1::CancelJobRequest())};
-  cases[j + "Retry"] = {Kind::kNone, Just(v1::RetryJobRequest())};
-  cases[j + "Delete"] = {Kind::kNone, Just(v1::DeleteJobRequest())};
+  cases[j + "Watch"] = {Kind::kJob, [](const std::string& name) {
+                          v1::WatchJobsRequest request;
+                          request.add_names(name);
+                          return std::vector<std::string>{request.SerializeAsString()};
+                        }};
+  cases[j + "Logs"] = {Kind::kJob, Named<v1::JobLogsRequest>()};
+  cases[j + "Results"] = {Kind::kJob, Named<v1::JobResultsRequest>()};
+  cases[j + "Cancel"] = {Kind::kJob, Named<v1::CancelJobRequest>()};
+  cases[j + "Retry"] = {Kind::kJob, Named<v1::RetryJobRequest>()};
+  cases[j + "Delete"] = {Kind::kJob, Named<v1::DeleteJobRequest>()};
 
   cases["interpd.v1.Admin/GetInfo"] = {Kind::kNone, Just(v1::GetInfoRequest())};
   cases["interpd.v1.Admin/Drain"] = {Kind::kNone, Just(v1::DrainRequest())};
@@ -200,7 +212,11 @@ class EveryRpcTest : public ServerTest {
     }
     auto certificates = TlsCertificates::Load({.cert = tls_->Path("server.pem"), .key = tls_->Path("server.key")});
     ASSERT_TRUE(certificates.ok()) << certificates.status();
+    absl::StatusOr<std::unique_ptr<JobEngine>> jobs = JobEngine::Open({.directory = tls_->Path("state")});
+    ASSERT_TRUE(jobs.ok()) << jobs.status();
+    jobs_ = *std::move(jobs);
     ServerOptions options;
+    options.jobs = jobs_.get();
     options.access.token_file = tokens;
     auto server = Server::Start(interpd::testing::Host(), interpd::testing::Channels(),
                                 {{"127.0.0.1:0", (*certificates)->Credentials(ClientCertificate::kNone)}}, options);
@@ -279,8 +295,9 @@ class EveryRpcTest : public ServerTest {
     return outcome;
   }
 
-  // Makes what there must be of that owner's, under the id "one"; the channel has a value.
-  void Provide(const std::string& owner, Kind kind) {
+  // Makes what there must be of that owner's, under the id "one"; the channel has a value. A job gets a name of its
+  // own, and has failed. Returns the name.
+  std::string Provide(const std::string& owner, Kind kind) {
     if (kind == Kind::kInterpreter) {
       v1::CreateRequest create;
       create.set_interpreter_id("one");
@@ -305,10 +322,27 @@ class EveryRpcTest : public ServerTest {
       put.mutable_options()->set_name("constants/one");
       put.mutable_options()->set_size_bytes(static_cast<int64_t>(put.data().size()));
       Call(owner, "interpd.v1.Constants/Put", {put.SerializeAsString()});
+    } else if (kind == Kind::kJob) {
+      Outcome submitted = Call(owner, "interpd.v1.Jobs/Submit", {FailingJob().SerializeAsString()});
+      v1::SubmitJobsResponse response;
+      EXPECT_TRUE(!submitted.answers.empty() && response.ParseFromString(submitted.answers[0])) << submitted.Text();
+      v1::GetJobRequest get;
+      get.set_name(response.jobs(0).name());
+      v1::Job job;
+      while (job.state() != v1::Job::FAILED) {
+        Outcome outcome = Call(owner, "interpd.v1.Jobs/Get", {get.SerializeAsString()});
+        if (outcome.answers.empty() || !job.ParseFromString(outcome.answers[0])) {
+          ADD_FAILURE() << outcome.Text();
+          break;
+        }
+      }
+      return get.name();
     }
+    return Collection(kind) + "one";
   }
 
   static std::string Collection(Kind kind) {
+    if (kind == Kind::kJob) return "jobs/";
     return kind == Kind::kInterpreter ? "interpreters/" : kind == Kind::kChannel ? "channels/" : "constants/";
   }
 
@@ -319,6 +353,7 @@ class EveryRpcTest : public ServerTest {
       v1::ListResponse found;
       ASSERT_TRUE(!list.answers.empty() && found.ParseFromString(list.answers[0]));
       for (const v1::Interpreter& interpreter : found.interpreters()) {
+        if (absl::StrContains(interpreter.name(), "/job-")) continue;  // their engine's
         v1::CloseRequest close;
         close.set_name(interpreter.name());
         Call(who, "interpd.v1.Interpreters/Close", {close.SerializeAsString()});
@@ -334,9 +369,11 @@ class EveryRpcTest : public ServerTest {
       }
     }
     interpd::testing::Channels().DiscardAll();
+    server_.reset();  // before the jobs' engine
   }
 
   std::optional<TlsFiles> tls_;
+  std::unique_ptr<JobEngine> jobs_;
   std::map<std::string, std::string> tokens_;
   std::map<std::string, std::shared_ptr<grpc::Channel>> channels_of_;
 };
@@ -373,22 +410,33 @@ TEST_F(EveryRpcTest, AnswersEachRoleAsItsRuleSays) {
     for (auto [who, role] : kWho) {
       SCOPED_TRACE(who);
       const std::string collection = Collection(one.kind);
+      std::map<std::string, std::string> names;
       if (one.kind != Kind::kNone) {
-        for (const char* owner : {"alice", "bob", "ada"}) Provide(owner, one.kind);
+        for (const char* owner : {"alice", "bob", "ada"}) names[owner] = Provide(owner, one.kind);
       }
       // A viewer has nothing of its own; it sees the admins'.
-      Outcome own = Call(who, method, one.messages(collection + "one"));
+      names["vera"] = names["ada"];
+      Outcome own = Call(who, method, one.messages(names[who]));
       if (role < rule->least) {
         EXPECT_EQ(own.status.error_code(), grpc::StatusCode::PERMISSION_DENIED) << own.Text();
         EXPECT_EQ(own.reason, "NOT_PERMITTED");
         continue;
       }
-      // This server has no jobs: that it says so means that it would.
-      EXPECT_TRUE(own.status.ok() || own.reason == "JOBS_DISABLED") << own.Text();
+      EXPECT_TRUE(own.status.ok()) << own.Text();
       if (one.kind == Kind::kNone) continue;
 
       Outcome unknown = Call(who, method, one.messages(collection + "two"));
       EXPECT_EQ(unknown.status.error_code(), grpc::StatusCode::NOT_FOUND) << unknown.Text();
+      if (one.kind == Kind::kJob) {
+        // Names of jobs are the daemon's: one that is another's is as good as none.
+        Outcome foreign = Call(who, method, one.messages(names["bob"]));
+        if (role == Role::kUser) {
+          EXPECT_EQ(absl::StrReplaceAll(foreign.Text(), {{names["bob"], "jobs/two"}}), unknown.Text());
+        } else {
+          EXPECT_TRUE(foreign.status.ok()) << foreign.Text();
+        }
+        continue;
+      }
       Outcome nobodys = Call(who, method, one.messages(collection + "token:nobody/one"));
       Outcome foreign = Call(who, method, one.messages(collection + "token:bob/one"));
       if (role == Role::kUser) {
@@ -403,6 +451,29 @@ TEST_F(EveryRpcTest, AnswersEachRoleAsItsRuleSays) {
       }
     }
   }
+}
+
+TEST_F(EveryRpcTest, JobsAreListedForTheirOwners) {
+  std::map<std::string, std::string> names;
+  for (const char* owner : {"alice", "bob", "ada"}) names[owner] = Provide(owner, Kind::kJob);
+  const auto listed = [this](const std::string& who) {
+    v1::ListJobsResponse found;
+    found.ParseFromString(Call(who, "interpd.v1.Jobs/List", {""}).answers.at(0));
+    std::vector<std::string> names;
+    for (const v1::Job& job : found.jobs()) names.push_back(absl::StrCat(job.name(), " ", job.owner()));
+    return names;
+  };
+  using ::testing::ElementsAre;
+  EXPECT_THAT(listed("alice"), ElementsAre(names["alice"] + " token:alice"));
+  for (const char* who : {"vera", "ada"}) {
+    EXPECT_THAT(listed(who),
+                ElementsAre(names["ada"] + " ", names["bob"] + " token:bob", names["alice"] + " token:alice"));
+  }
+  // Nor may one come after another's.
+  v1::SubmitJobsRequest submit;
+  submit.add_jobs()->set_script("pass");
+  submit.mutable_jobs(0)->add_after(names["bob"]);
+  EXPECT_EQ(Call("alice", "interpd.v1.Jobs/Submit", {submit.SerializeAsString()}).reason, "JOB_NOT_FOUND");
 }
 
 TEST_F(EveryRpcTest, ListsAndNamesAreEachOwnersOwn) {

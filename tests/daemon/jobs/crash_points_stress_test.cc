@@ -82,7 +82,8 @@ int RunJobs(const std::string& directory, int64_t at, Death death) {
   host.channels = &channels;
   absl::StatusOr<std::unique_ptr<interp::InterpreterRegistry>> registry = interp::InterpreterRegistry::Start(host);
   if (!registry.ok()) return std::cerr << registry.status() << std::endl, 3;
-  absl::Status started = (*engine)->Start(**registry, names, [] {});
+  absl::Status started =
+      (*engine)->Start(**registry, [&names](const std::string&) -> ChannelNames& { return names; }, [] {});
   if (!started.ok()) return std::cerr << started << std::endl, 3;
 
   std::vector<NewJob> jobs;
