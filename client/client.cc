@@ -172,6 +172,9 @@ absl::StatusOr<v1::Interpreter> Client::Close(v1::CloseRequest request, const Rp
   return impl_->Unary(*impl_->interpreters, &v1::Interpreters::Stub::Close, request, options);
 }
 
+absl::StatusOr<v1::Stats> Client::GetStats(const RpcOptions& options) {
+  return impl_->Unary(*impl_->admin, &v1::Admin::Stub::GetStats, v1::GetStatsRequest(), options);
+}
 absl::StatusOr<v1::Info> Client::GetInfo(const RpcOptions& options) {
   return impl_->Unary(*impl_->admin, &v1::Admin::Stub::GetInfo, v1::GetInfoRequest(), options);
 }

@@ -101,6 +101,7 @@ class Client {
   absl::StatusOr<v1::InterruptResponse> Interrupt(std::string_view name, const RpcOptions& options = {});
   absl::StatusOr<v1::Interpreter> Close(v1::CloseRequest request, const RpcOptions& options = {});
   absl::StatusOr<v1::Info> GetInfo(const RpcOptions& options = {});
+  absl::StatusOr<v1::Stats> GetStats(const RpcOptions& options = {});
   absl::StatusOr<v1::DrainResponse> Drain(const v1::DrainRequest& request, const RpcOptions& options = {});
 
   // Calls `on_output` on this thread for each piece of output as it comes, and returns the result.

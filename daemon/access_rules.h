@@ -55,6 +55,7 @@ inline constexpr AccessRule kAccessRules[] = {
     {"interpd.v1.Jobs/Delete", Role::kUser, true},
 
     {"interpd.v1.Admin/GetInfo", Role::kViewer, false},
+    {"interpd.v1.Admin/GetStats", Role::kViewer, false},
     {"interpd.v1.Admin/Drain", Role::kAdmin, true},
 
     {"grpc.health.v1.Health/Check", Role::kViewer, false},

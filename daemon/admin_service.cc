@@ -10,6 +10,7 @@
 #include "daemon/immediate_rpc.h"
 #include "daemon/process_info.h"
 #include "daemon/proto_time.h"
+#include "daemon/server_metrics.h"
 #include "daemon/utf8.h"
 #include "daemon/value_proto.h"
 #include "daemon/version.h"
@@ -62,6 +63,31 @@ absl::Status GetInfo(ServerState& state, const Principal& principal, const v1::G
   return absl::OkStatus();
 }
 
+class GetStatsRpc final : public UnaryRpc<v1::GetStatsRequest, v1::Stats> {
+ public:
+  GetStatsRpc(ServerState& state, RawAdmin& service)
+      : UnaryRpc(state, RuleOf("interpd.v1.Admin/GetStats")), service_(service) {}
+
+ private:
+  void Listen(void* tag) override {
+    service_.RequestGetStats(&context_, &request_bytes_, &responder_, state_.loop.queue(), state_.loop.queue(), tag);
+  }
+  Rpc* Another() const override { return new GetStatsRpc(state_, service_); }
+  void Handle(v1::GetStatsRequest&) override {
+    Ref();  // until the engine of jobs has answered
+    CollectMetrics(state_, [this](MetricsPage page) {
+      // Names of interpreters and channels are their owners' alone.
+      if (principal().role == Role::kUser) page.Drop({"interpreter", "channel"});
+      v1::Stats stats;
+      EncodeStats(page, &stats);
+      Reply(stats);
+      Unref();
+    });
+  }
+
+  RawAdmin& service_;
+};
+
 absl::Status Drain(ServerState& state, const Principal&, const v1::DrainRequest& request, v1::DrainResponse*) {
   std::optional<absl::Duration> grace;
   if (request.has_grace_period()) {
@@ -79,6 +105,7 @@ absl::Status Drain(ServerState& state, const Principal&, const v1::DrainRequest&
 void AdminService::Listen() {
   using GetInfoRpc = ImmediateRpc<RawAdmin, v1::GetInfoRequest, v1::Info>;
   (new GetInfoRpc(state_, RuleOf("interpd.v1.Admin/GetInfo"), raw_, &RawAdmin::RequestGetInfo, &GetInfo))->Start();
+  (new GetStatsRpc(state_, raw_))->Start();
   using DrainRpc = ImmediateRpc<RawAdmin, v1::DrainRequest, v1::DrainResponse>;
   (new DrainRpc(state_, RuleOf("interpd.v1.Admin/Drain"), raw_, &RawAdmin::RequestDrain, &Drain))->Start();
 }

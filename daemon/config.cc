@@ -76,6 +76,7 @@ std::vector<Key> Keys(Config& config, std::string& socket_mode) {
       {"log_format", &config.log_format},
       {"max_connections", &config.connections.total},
       {"max_connections_per_user", &config.connections.per_user},
+      {"metrics.listen", &config.metrics_listen},
       {"tls.cert", &config.tls.cert},
       {"tls.key", &config.tls.key},
       {"tls.client_ca", &config.tls.client_ca},

@@ -40,6 +40,7 @@ struct Config {
   std::string state_dir;  // where the journal of jobs is; empty: there are no jobs
   JobsConfig jobs;
   std::string constants_dir;              // where constants persist; empty: nowhere
+  std::string metrics_listen;             // HOST:PORT for Prometheus; empty: nowhere
   double grace_period_seconds = 30;       // for what runs when the daemon is told to end
   std::string log_level = "info";         // info, warning or error
   std::string log_format = "auto";        // text, journald, json; auto: journald where the journal reads, else text

@@ -28,6 +28,7 @@
 #include "daemon/lifecycle.h"
 #include "daemon/listener.h"
 #include "daemon/log_writer.h"
+#include "daemon/metrics_exposer.h"
 #include "daemon/reload.h"
 #include "daemon/server.h"
 #include "daemon/service_manager.h"
@@ -116,6 +117,9 @@ void AddFlags(CLI::App& app, CommandLine& line, Config& config) {
   app.add_option("--log-format", config.log_format,
                  "text, journald or json (default: auto: journald where the journal reads standard error, else text)")
       ->type_name("FORMAT");
+  app.add_option("--metrics-listen", config.metrics_listen,
+                 "Give metrics to Prometheus there, at http://HOST:PORT/metrics (default: nowhere)")
+      ->type_name("HOST:PORT");
   app.add_option("--path", config.interpreter.path, "Put this directory on every interpreter's sys.path")
       ->type_name("DIR")
       ->expected(1)
@@ -274,6 +278,13 @@ int Serve(const Config& config, Lifecycle& lifecycle, ServiceManager& manager, R
   }
   absl::Status bound = server.ok() ? listener->Bound() : server.status();
   if (!bound.ok()) return failed(bound);
+  std::unique_ptr<MetricsExposer> metrics;
+  if (!config.metrics_listen.empty()) {
+    absl::StatusOr<std::unique_ptr<MetricsExposer>> exposed = MetricsExposer::Start(config.metrics_listen, **server);
+    if (!exposed.ok()) return failed(exposed.status());
+    metrics = *std::move(exposed);
+    LOG(INFO) << "metrics at http://" << metrics->address() << "/metrics";
+  }
   log.Say(absl::LogSeverity::kInfo, absl::StrCat("ready ", absl::StrJoin((*server)->addresses(), " ")));
 
   absl::Duration grace = absl::Seconds(config.grace_period_seconds);
@@ -289,6 +300,7 @@ int Serve(const Config& config, Lifecycle& lifecycle, ServiceManager& manager, R
     log.Flush();
     _exit(0);
   }
+  metrics.reset();
   server->reset();
   registry->reset();
   LOG(INFO) << "ended";

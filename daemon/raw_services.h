@@ -36,7 +36,8 @@ struct RawJobs : v1::Jobs::WithRawMethod_Submit<
                          v1::Jobs::WithRawMethod_Logs<v1::Jobs::WithRawMethod_Results<v1::Jobs::WithRawMethod_Cancel<
                              v1::Jobs::WithRawMethod_Retry<v1::Jobs::WithRawMethod_Delete<v1::Jobs::Service>>>>>>>>> {};
 
-struct RawAdmin : v1::Admin::WithRawMethod_GetInfo<v1::Admin::WithRawMethod_Drain<v1::Admin::Service>> {};
+struct RawAdmin : v1::Admin::WithRawMethod_GetInfo<
+                      v1::Admin::WithRawMethod_GetStats<v1::Admin::WithRawMethod_Drain<v1::Admin::Service>>> {};
 
 struct RawHealth : grpc::health::v1::Health::WithRawMethod_Check<
                        grpc::health::v1::Health::WithRawMethod_Watch<grpc::health::v1::Health::Service>> {};

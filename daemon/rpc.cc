@@ -63,7 +63,7 @@ void Rpc::Accepted(bool ok) {
   ++state_.calls;
   Ref();  // for that tag
   Another()->Start();
-  if (state_.options.audit != nullptr) accepted_time_ = absl::Now();
+  accepted_time_ = absl::Now();
   absl::Status admitted = Admit();
   if (!admitted.ok()) return Refuse(admitted);
   OnAccepted();

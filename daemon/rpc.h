@@ -99,8 +99,9 @@ class Rpc : private HasRequestId {
     Leave();
     return finish_.Begin();
   }
-  // Says in the audit log how the call has ended. Call it before BeginFinish.
+  // Counts how the call has ended, and says so in the audit log. Call it before BeginFinish.
   void Ended(const absl::Status& status) {
+    state_.rpc_counters.Ended(rule_, status.raw_code(), absl::Now() - accepted_time_);
     if (state_.options.audit != nullptr) Audit(status);
   }
   bool finished() const { return finished_; }

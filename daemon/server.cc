@@ -26,6 +26,7 @@
 #include "daemon/jobs_service.h"
 #include "daemon/reflection_service.h"
 #include "daemon/rpc.h"
+#include "daemon/server_metrics.h"
 #include "daemon/unix_listener.h"
 #include "daemon/unix_socket.h"
 
@@ -37,6 +38,9 @@ constexpr absl::Duration kFlushTime = absl::Seconds(2);
 
 constexpr int kHandshakeMilliseconds = 20'000;
 constexpr int kKeepaliveMilliseconds = 60'000;
+
+// How long a scrape waits for the engine of jobs.
+constexpr absl::Duration kMetricsTime = absl::Seconds(5);
 
 std::string WithPort(const std::string& address, int port) {
   size_t colon = address.rfind(':');
@@ -151,6 +155,22 @@ class Server::Impl {
 
   void Beat(absl::AnyInvocable<void(absl::Status) &&> done) { heartbeat_.Begin(std::move(done)); }
 
+  MetricsPage Metrics() {
+    struct Answer {
+      MetricsPage page;
+      absl::Notification ready;
+    };
+    auto answer = std::make_shared<Answer>();  // it may come after we have given up
+    loop_.Run([&] {
+      CollectMetrics(state_, [answer](MetricsPage page) {
+        answer->page = std::move(page);
+        answer->ready.Notify();
+      });
+    });
+    if (!answer->ready.WaitForNotificationWithTimeout(kMetricsTime)) return {};
+    return std::move(answer->page);
+  }
+
   void Reconfigure(absl::FunctionRef<void(ServerOptions&)> change) {
     loop_.Run([&] { change(state_.options); });
   }
@@ -264,6 +284,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(interp::InterpreterRegistr
 }
 
 void Server::Beat(absl::AnyInvocable<void(absl::Status) &&> done) { impl_->Beat(std::move(done)); }
+MetricsPage Server::Metrics() { return impl_->Metrics(); }
 void Server::Reconfigure(absl::FunctionRef<void(ServerOptions&)> change) { impl_->Reconfigure(change); }
 absl::Status Server::SetAccess(const AccessConfig& config) { return impl_->SetAccess(config); }
 void Server::BeginDrain() { impl_->BeginDrain(); }

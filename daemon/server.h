@@ -27,6 +27,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "channels/channel_registry.h"
+#include "daemon/metrics_page.h"
 #include "daemon/server_state.h"
 #include "interp/interpreter_registry.h"
 
@@ -56,6 +57,9 @@ class Server {
   // One trip through the event loop and an interpreter (heartbeat.h). `done` runs in the event loop. Requires: the last
   // trip has come back; not shut down.
   void Beat(absl::AnyInvocable<void(absl::Status) &&> done);
+
+  // What is counted and measured, at this moment; nothing if that takes longer than anybody should wait. Blocks.
+  MetricsPage Metrics();
 
   // Has `change` change the options while no handler runs. What it may change: max_interpreters, for GetInfo; the
   // interpreters' defaults.

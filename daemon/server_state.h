@@ -27,7 +27,9 @@
 #include "daemon/create_requests.h"
 #include "daemon/event_loop.h"
 #include "daemon/jobs_state.h"
+#include "daemon/metrics_page.h"
 #include "daemon/queue_room.h"
+#include "daemon/rpc_counters.h"
 #include "daemon/worker_threads.h"
 #include "interp/interpreter_registry.h"
 #include "interpd/v1/channels.pb.h"
@@ -87,8 +89,10 @@ struct ServerState {
   WorkerThreads put_threads{2};
   WorkerThreads file_thread{1};
   std::unique_ptr<JobsState> jobs;  // null: there are none
-  int64_t calls = 0;                // from their acceptance until gRPC has done with them
-  std::function<void()> on_idle;    // if set: there are no calls any more
+  RpcCounters rpc_counters;
+  std::vector<MetricsSource*> metrics_sources;  // must outlive the server's last request
+  int64_t calls = 0;                            // from their acceptance until gRPC has done with them
+  std::function<void()> on_idle;                // if set: there are no calls any more
   // Calls that may stay open without work: they are ended at the end.
   absl::flat_hash_set<Rpc*> open_streams;
 

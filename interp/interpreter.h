@@ -14,6 +14,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "interp/time_histogram.h"
 #include "interp/work.h"
 
 namespace interpd::interp {
@@ -40,6 +41,19 @@ struct InterpreterInfo {
   int64_t pending_count = 0;  // waits or runs
   int64_t thread_id = 0;      // the kernel's
   absl::Duration cpu_time;    // of the main thread
+};
+
+// What its work took: an interpreter's, or all interpreters' together.
+struct WorkTimes {
+  TimeCounts queue;          // from Submit until it ran
+  TimeCounts run;            // from then until its end, its output not included
+  int64_t raised_count = 0;  // how many of these ended with an exception
+
+  void Add(const WorkTimes& other) {
+    queue.Add(other.queue);
+    run.Add(other.run);
+    raised_count += other.raised_count;
+  }
 };
 
 // A piece of an interpreter's log.

@@ -24,6 +24,7 @@ struct Books {
   std::map<std::string, std::shared_ptr<InterpreterWorker>, std::less<>> workers;
   size_t stuck_count = 0;
   int64_t completed_by_ended = 0;
+  WorkTimes times_of_ended;
   std::map<std::string, int64_t, std::less<>> last_ids;  // of fresh names, by space
   size_t max_interpreters = 0;
   bool draining = false;
@@ -33,6 +34,7 @@ struct Books {
     std::lock_guard lock(mu);
     auto found = workers.find(name);
     completed_by_ended += found->second->info().completed_count;
+    times_of_ended.Add(found->second->work_times());
     if (state == State::kStuck) ++stuck_count;
     workers.erase(found);
   }
@@ -168,6 +170,18 @@ class Registry : public InterpreterRegistry {
       info.completed_count += one.completed_count;
     }
     return info;
+  }
+
+  WorkTimes work_times() const override {
+    std::vector<std::shared_ptr<InterpreterWorker>> workers;
+    WorkTimes times;
+    {
+      std::lock_guard lock(books_->mu);
+      for (const auto& [name, worker] : books_->workers) workers.push_back(worker);
+      times = books_->times_of_ended;
+    }
+    for (const auto& worker : workers) times.Add(worker->work_times());
+    return times;
   }
 
   ConstantPool& constants() override { return *constants_; }

@@ -66,6 +66,9 @@ class InterpreterRegistry {
 
   virtual HostInfo info() const = 0;
 
+  // Of all work since the start, closed interpreters included.
+  virtual WorkTimes work_times() const = 0;
+
   // The immortal constants. It lives as long as the registry: no call may be under way when that goes.
   virtual ConstantPool& constants() = 0;
 

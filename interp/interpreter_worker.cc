@@ -29,6 +29,10 @@ absl::Duration CpuTime(clockid_t clock) {
   return clock_gettime(clock, &time) == 0 ? absl::DurationFromTimespec(time) : absl::ZeroDuration();
 }
 
+bool HasRaised(const Result& result) {
+  return std::visit([](const auto& one) { return one.exception != nullptr; }, result.value);
+}
+
 // What passes between interpreters stays in memory: the limit only keeps a mistake from taking all of it.
 EncodeLimits ChannelLimits() { return {.max_bytes = size_t{1} << 30, .between_interpreters = true}; }
 
@@ -204,7 +208,13 @@ void InterpreterWorker::RunWork(std::shared_ptr<Work> work) {
   executor_->FlushReplacedStreams();
   interruptible_ = false;
   executor_->FlushOwnStreams();
-  if (outcome.ok()) outcome->run_time = absl::Now() - start;
+  const absl::Duration run_time = absl::Now() - start;
+  queue_times_.Record(start - work->submit_time_);
+  run_times_.Record(run_time);
+  if (outcome.ok()) {
+    outcome->run_time = run_time;
+    if (HasRaised(*outcome)) raised_.fetch_add(1, std::memory_order_relaxed);
+  }
   if (!output_->TryFinish()) {
     // Until the pump has delivered everything, background threads of the interpreter may go on.
     ScopedDetach detached;
@@ -335,6 +345,7 @@ absl::Status InterpreterWorker::Submit(std::shared_ptr<Work> work) {
         absl::StrCat("the source has ", exec->source.size(), " bytes, ", kMaxSourceBytes, " are allowed"),
         {{"bytes", absl::StrCat(exec->source.size())}, {"limit", absl::StrCat(kMaxSourceBytes)}});
   }
+  work->submit_time_ = absl::Now();
   switch (queue_.Push(std::move(work))) {
     case WorkQueue::PushResult::kPushed: return absl::OkStatus();
     case WorkQueue::PushResult::kClosed: return ClosingError();

@@ -23,6 +23,7 @@
 #include "interp/python_api.h"
 #include "interp/python_executor.h"
 #include "interp/subinterpreter.h"
+#include "interp/time_histogram.h"
 #include "interp/timer_thread.h"
 #include "interp/work_queue.h"
 
@@ -63,6 +64,9 @@ class InterpreterWorker : public Interpreter, public std::enable_shared_from_thi
   const std::string& name() const override { return name_; }
   const InterpreterConfig& config() const override { return config_; }
   InterpreterInfo info() const override;
+  WorkTimes work_times() const {
+    return {.queue = queue_times_.Read(), .run = run_times_.Read(), .raised_count = raised_.load()};
+  }
   absl::Status Submit(std::shared_ptr<Work> work) override;
   void Cancel(const std::shared_ptr<Work>& work) override;
   bool Interrupt() override;
@@ -118,6 +122,8 @@ class InterpreterWorker : public Interpreter, public std::enable_shared_from_thi
   const std::shared_ptr<InterpreterLink> link_;
   std::shared_ptr<OutputCapture> output_;  // set before Start returns
   std::atomic<int64_t> completed_{0};
+  std::atomic<int64_t> raised_{0};
+  TimeHistogram queue_times_, run_times_;      // written by the interpreter's thread
   std::atomic<size_t> cancelled_in_queue_{0};  // Works that were cancelled while they waited and are still linked
   std::atomic<bool> closing_{false};
   std::atomic<bool> interrupt_requested_{false};

@@ -86,6 +86,7 @@ class Work {
   enum class Phase : uint8_t { kQueued, kRunning, kDone };
 
   std::variant<ExecRequest, CallRequest> request_;
+  absl::Time submit_time_;
   std::atomic<Phase> phase_{Phase::kQueued};
   std::atomic<bool> cancelled_{false};
   std::shared_ptr<Work> keep_alive_;  // while it is queued or runs

@@ -135,6 +135,7 @@ std::unique_ptr<CLI::App> BuildApp(Session& session) {
   AddJobCommands(*app, session);
   AddTokenCommands(*app, session);
   AddDaemonCommands(*app, session);
+  AddStatsCommand(*app, session);
   AddCompletionCommand(*app, session);
   for (CLI::App* command : app->get_subcommands([](const CLI::App*) { return true; })) command->group("COMMANDS");
   return app;

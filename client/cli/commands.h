@@ -19,6 +19,7 @@ void AddConstantCommands(CLI::App& app, Session& session);     // constant put g
 void AddJobCommands(CLI::App& app, Session& session);          // job submit run list get wait logs results cancel ...
 void AddTokenCommands(CLI::App& app, Session& session);        // token create list revoke
 void AddDaemonCommands(CLI::App& app, Session& session);       // info drain logs
+void AddStatsCommand(CLI::App& app, Session& session);         // stats
 void AddCompletionCommand(CLI::App& app, Session& session);    // completion
 
 // What the name of a positional argument, or the type name of an option's value, says about how to complete it.

@@ -51,7 +51,7 @@ double LoadAverage() {
 int Run(const std::string& pattern, const std::string& json_path, const Options& options) {
   std::vector<Measurement> measurements;
   for (auto* list : {HostMeasurements, ChannelMeasurements, ConstantMeasurements, RingMeasurements, RpcMeasurements,
-                     AttachMeasurements, JobMeasurements, SizeMeasurements}) {
+                     MetricsMeasurements, AttachMeasurements, JobMeasurements, SizeMeasurements}) {
     for (Measurement& measurement : list()) {
       if (absl::StrContainsIgnoreCase(measurement.name, pattern)) measurements.push_back(std::move(measurement));
     }
@@ -108,7 +108,7 @@ int main(int argc, char** argv) {
   Options options;
   std::string rows = "Only measurements whose name holds this:";
   for (auto* list : {HostMeasurements, ChannelMeasurements, ConstantMeasurements, RingMeasurements, RpcMeasurements,
-                     AttachMeasurements, JobMeasurements, SizeMeasurements}) {
+                     MetricsMeasurements, AttachMeasurements, JobMeasurements, SizeMeasurements}) {
     for (const Measurement& measurement : list()) rows += " '" + measurement.name + "'";
   }
   app.add_option("--rows", pattern, rows);

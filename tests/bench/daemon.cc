@@ -5,8 +5,10 @@
 
 namespace interpd::bench {
 
-absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start() {
-  absl::StatusOr<std::unique_ptr<ServerProcess>> process = ServerProcess::Start({RunfilePath("daemon/interpd")});
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const std::vector<std::string>& args) {
+  std::vector<std::string> command = {RunfilePath("daemon/interpd")};
+  command.insert(command.end(), args.begin(), args.end());
+  absl::StatusOr<std::unique_ptr<ServerProcess>> process = ServerProcess::Start(std::move(command));
   if (!process.ok()) return process.status();
   auto daemon = std::make_unique<Daemon>();
   daemon->process_ = *std::move(process);

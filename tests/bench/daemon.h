@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -17,7 +18,8 @@ namespace interpd::bench {
 
 class Daemon {
  public:
-  static absl::StatusOr<std::unique_ptr<Daemon>> Start();
+  // With more arguments for its command line.
+  static absl::StatusOr<std::unique_ptr<Daemon>> Start(const std::vector<std::string>& args = {});
 
   ServerProcess& process() { return *process_; }
   v1::Interpreters::Stub& interpreters() { return *interpreters_; }

@@ -40,6 +40,7 @@ std::vector<Measurement> ChannelMeasurements();
 std::vector<Measurement> ConstantMeasurements();
 std::vector<Measurement> HostMeasurements();
 std::vector<Measurement> JobMeasurements();
+std::vector<Measurement> MetricsMeasurements();
 std::vector<Measurement> RingMeasurements();
 std::vector<Measurement> RpcMeasurements();
 std::vector<Measurement> AttachMeasurements();

@@ -172,6 +172,7 @@ std::map<std::string, Case> Cases() {
   cases[j + "Delete"] = {Kind::kJob, Named<v1::DeleteJobRequest>()};
 
   cases["interpd.v1.Admin/GetInfo"] = {Kind::kNone, Just(v1::GetInfoRequest())};
+  cases["interpd.v1.Admin/GetStats"] = {Kind::kNone, Just(v1::GetStatsRequest())};
   cases["interpd.v1.Admin/Drain"] = {Kind::kNone, Just(v1::DrainRequest())};
   cases["grpc.health.v1.Health/Check"] = {Kind::kNone, Just(grpc::health::v1::HealthCheckRequest())};
   cases["grpc.health.v1.Health/Watch"] = {Kind::kNone, Just(grpc::health::v1::HealthCheckRequest())};
