@@ -17,7 +17,7 @@ namespace interpd::daemon {
 namespace {
 
 channels::ChannelRegistry g_channels;
-ChannelNames g_names{g_channels};
+ChannelNames g_names{g_channels, ""};
 
 constexpr int kRounds = 20'000;
 
