@@ -46,7 +46,7 @@ TEST(LifecycleTest, NamesAndStates) {
   EXPECT_EQ(one->info().state, State::kActive);
   EXPECT_EQ(one->name(), "one");
   EXPECT_EQ(Reason(CreateAndWait("one", {})), "INTERPRETER_EXISTS");
-  EXPECT_EQ(Reason(CreateAndWait("no/slash", {})), "INVALID_FIELD");
+  EXPECT_EQ(Reason(CreateAndWait("no space", {})), "INVALID_FIELD");
   EXPECT_EQ(Reason(CreateAndWait("-x", {})), "INVALID_FIELD");
   EXPECT_EQ(Reason(CreateAndWait(std::string(64, 'a'), {})), "INVALID_FIELD");
   absl::Status missing = Host().Get("two").status();
