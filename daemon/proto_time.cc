@@ -23,11 +23,15 @@ void EncodeDuration(absl::Duration duration, google::protobuf::Duration* out) {
   out->set_nanos(static_cast<int32_t>(nanos % kNanosPerSecond));
 }
 
+absl::Duration DecodeDuration(const google::protobuf::Duration& duration) {
+  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+}
+
 absl::StatusOr<absl::Duration> DecodeGracePeriod(const google::protobuf::Duration& duration, std::string_view field) {
   if (duration.nanos() <= -kNanosPerSecond || duration.nanos() >= kNanosPerSecond) {
     return InvalidField(field, "has nanos of a second or more");
   }
-  absl::Duration result = absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+  const absl::Duration result = DecodeDuration(duration);
   if (result < absl::ZeroDuration() || result > kMaxGracePeriod) return InvalidField(field, "must be 0 to 1 hour");
   return result;
 }

@@ -17,6 +17,9 @@ inline constexpr absl::Duration kMaxGracePeriod = absl::Hours(1);
 void EncodeTime(absl::Time time, google::protobuf::Timestamp* out);
 void EncodeDuration(absl::Duration duration, google::protobuf::Duration* out);
 
+// Of one that has been found valid.
+absl::Duration DecodeDuration(const google::protobuf::Duration& duration);
+
 // A grace period. Errors: INVALID_FIELD, for what is no duration or outside 0 to kMaxGracePeriod.
 absl::StatusOr<absl::Duration> DecodeGracePeriod(const google::protobuf::Duration& duration, std::string_view field);
 

@@ -19,7 +19,9 @@ using Run = v1::ValueBatch::Run;
 // What a value takes beside its contents: tags and lengths.
 constexpr size_t kOverhead = 4;
 
-absl::Status DecodeRun(const Run& run, size_t before, ChannelNames& names, std::vector<Value>* values) {
+// What is no value goes to `refused`, which says whether that is the end.
+template <typename Values, typename Refused>
+absl::Status DecodeRun(const Run& run, ChannelNames& names, Values* values, Refused refused) {
   switch (run.kind_case()) {
     case Run::kInts:
       for (int64_t item : run.ints().items()) values->push_back(Value::Int(item));
@@ -36,11 +38,12 @@ absl::Status DecodeRun(const Run& run, size_t before, ChannelNames& names, std::
     case Run::kValues:
       for (const v1::Value& item : run.values().items()) {
         absl::StatusOr<Value> value = DecodeValue(item, "", names);
-        if (!value.ok()) {
-          // Once more for the path, which costs nothing while all is well.
-          return DecodeValue(item, absl::StrCat("values[", values->size() - before, "]"), names).status();
+        if (value.ok()) {
+          values->push_back(*std::move(value));
+        } else {
+          absl::Status status = refused(item, value.status());
+          if (!status.ok()) return status;
         }
-        values->push_back(*std::move(value));
       }
       return absl::OkStatus();
     case Run::KIND_NOT_SET: break;
@@ -53,10 +56,24 @@ absl::Status DecodeRun(const Run& run, size_t before, ChannelNames& names, std::
 absl::Status DecodeBatch(const v1::ValueBatch& batch, ChannelNames& names, std::vector<Value>* values) {
   const size_t before = values->size();
   for (const Run& run : batch.runs()) {
-    absl::Status status = DecodeRun(run, before, names, values);
+    absl::Status status = DecodeRun(run, names, values, [&](const v1::Value& item, const absl::Status&) {
+      // Once more for the path, which costs nothing while all is well.
+      return DecodeValue(item, absl::StrCat("values[", values->size() - before, "]"), names).status();
+    });
     if (status.ok()) continue;
     values->resize(before);
     return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DecodeEach(const v1::ValueBatch& batch, ChannelNames& names, std::vector<absl::StatusOr<Value>>* values) {
+  for (const Run& run : batch.runs()) {
+    absl::Status status = DecodeRun(run, names, values, [&](const v1::Value&, absl::Status why) {
+      values->push_back(std::move(why));
+      return absl::OkStatus();
+    });
+    if (!status.ok()) return status;
   }
   return absl::OkStatus();
 }

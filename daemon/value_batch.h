@@ -1,6 +1,6 @@
 // interpd.v1.ValueBatch <-> channels::Values, many at a time.
 //
-// Who includes this: the streams of channels. Thread safety: none.
+// Who includes this: the streams of channels; jobs, for their inputs. Thread safety: none.
 #ifndef INTERPD_DAEMON_VALUE_BATCH_H_
 #define INTERPD_DAEMON_VALUE_BATCH_H_
 
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "channels/value.h"
 #include "daemon/channel_names.h"
 #include "interpd/v1/value.pb.h"
@@ -17,6 +18,11 @@ namespace interpd::daemon {
 // Appends the values of a batch, in order. Errors: INVALID_VALUE, with a path that begins "values[17]"; then `values`
 // is as it was.
 absl::Status DecodeBatch(const v1::ValueBatch& batch, ChannelNames& names, std::vector<channels::Value>* values);
+
+// Appends the values of a batch, in order, or in the place of a value why it is none (INVALID_VALUE). Errors:
+// INVALID_FIELD, for a batch that cannot be counted.
+absl::Status DecodeEach(const v1::ValueBatch& batch, ChannelNames& names,
+                        std::vector<absl::StatusOr<channels::Value>>* values);
 
 // Fills a batch, packing runs of one kind.
 class BatchWriter {

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "daemon/errors.h"
+#include "daemon/proto_time.h"
 #include "daemon/value_batch.h"
 
 namespace interpd::daemon {
@@ -14,6 +15,8 @@ namespace {
 // Tasks that wait for another attempt, in memory. While there are more, none is begun for the first time.
 constexpr size_t kMaxPending = 10'000;
 constexpr int64_t kScanRows = 1'000;
+
+constexpr absl::Duration kLongestBackoff = absl::Hours(1);
 
 }  // namespace
 
@@ -91,14 +94,16 @@ absl::StatusOr<channels::Value> ActiveJob::Item(int64_t index, Journal& journal,
     if (!batch.ParseFromString(found->batch)) {
       return MakeError(absl::StatusCode::kInternal, v1::INTERNAL_ERROR, "the journal's inputs are damaged");
     }
-    absl::Status decoded = DecodeBatch(batch, names, &inputs_);
+    absl::Status decoded = DecodeEach(batch, names, &inputs_);
     if (!decoded.ok()) return decoded;
   }
   const int64_t offset = index - first_input_;
   if (offset >= static_cast<int64_t>(inputs_.size())) {
     return MakeError(absl::StatusCode::kInternal, v1::INTERNAL_ERROR, absl::StrCat("the journal has no input ", index));
   }
-  return inputs_[static_cast<size_t>(offset)].Share();
+  absl::StatusOr<channels::Value>& input = inputs_[static_cast<size_t>(offset)];
+  if (!input.ok()) return input.status();
+  return input->Share();
 }
 
 void ActiveJob::Forget() {
@@ -108,6 +113,12 @@ void ActiveJob::Forget() {
   inputs_.shrink_to_fit();
   context.reset();
   waiting_for.clear();
+}
+
+absl::Duration ActiveJob::BackoffAfter(int failures) const {
+  absl::Duration backoff = DecodeDuration(record.spec.backoff());
+  for (int i = 1; i < failures && backoff < kLongestBackoff; ++i) backoff *= 2;
+  return std::min(backoff, kLongestBackoff);
 }
 
 double ActiveJob::weight() const { return std::exp2(record.spec.priority() / 10.0); }

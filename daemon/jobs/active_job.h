@@ -64,7 +64,9 @@ class ActiveJob {
   // What was in memory of tasks and inputs is dropped: the job has ended.
   void Forget();
 
-  // ---- weight ----
+  // How long to wait after so many failures in a row.
+  absl::Duration BackoffAfter(int failures) const;
+
   double weight() const;
 
   JobRecord record;
@@ -103,7 +105,7 @@ class ActiveJob {
   int64_t scan_end_ = 0;
 
   int64_t first_input_ = 0;  // of those in memory
-  std::vector<channels::Value> inputs_;
+  std::vector<absl::StatusOr<channels::Value>> inputs_;
 };
 
 }  // namespace interpd::daemon

@@ -186,12 +186,14 @@ class JobEngine {
   void DoFinishUpload(std::vector<int64_t> jobs, Answer done);
   void DoDropUpload(const std::vector<int64_t>& jobs);
 
-  // ---- job_engine_life.cc: from admission to the end of a job ----
+  // ---- job_engine_recovery.cc: what a start finds ----
   absl::Status Recover();
   // Finds what was running when the daemon ended.
   absl::Status RecoverTasks(ActiveJob& job);
   // Finds the jobs that it waits for. Errors: the journal's.
   absl::Status Await(ActiveJob& job);
+
+  // ---- job_engine_life.cc: from admission to the end of a job ----
   // Moves a job that has not begun to the state in which it is by now.
   void Settle(ActiveJob& job, absl::Time now);
   absl::Status CopyResultsAsInputs(ActiveJob& job);
@@ -206,15 +208,17 @@ class JobEngine {
   void CleanUp(absl::Time now);
   absl::Status CleanUpSome(absl::Time now);
 
-  // ---- job_engine_tasks.cc: tasks and the interpreters that run them ----
-  void TaskEnded(TaskWork& work, absl::Time now);
-  void TaskFailed(ActiveJob& job, TaskRecord task, absl::Time now);
+  // ---- job_engine_workers.cc: interpreters ----
   void WorkerReady(JobWorker& worker, std::optional<LoadFailure> failure);
   void WorkerGone(JobWorker& worker);
   void CloseWorker(ActiveJob& job, JobWorker& worker);
   void StartWorkers(absl::Time now);
   absl::Status MakeContext(ActiveJob& job);
   absl::StatusOr<channels::Value> ResultsOfAfter(const ActiveJob& job);
+
+  // ---- job_engine_tasks.cc: tasks ----
+  void TaskEnded(TaskWork& work, absl::Time now);
+  void TaskFailed(ActiveJob& job, TaskRecord task, absl::Time now);
   // Takes tasks for interpreters that have room; they begin after the next Flush.
   void TakeTasks(absl::Time now);
   void TakeTasksFor(ActiveJob& job, const std::shared_ptr<JobWorker>& worker, absl::Time now);
