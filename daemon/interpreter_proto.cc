@@ -67,6 +67,7 @@ void EncodeInterpreter(const Principal& principal, const interp::Interpreter& in
   out->set_pending_count(info.pending_count);
   out->set_thread_id(info.thread_id);
   EncodeDuration(info.cpu_time, out->mutable_cpu_time());
+  out->set_memory_bytes(info.memory_bytes);
   const interp::InterpreterConfig& config = interpreter.config();
   v1::InterpreterConfig* to = out->mutable_config();
   for (const std::string& entry : config.path) to->add_path(ToValidUtf8(entry));

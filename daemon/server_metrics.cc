@@ -56,7 +56,7 @@ void CollectInterpreters(const ServerState& state, MetricsPage& page) {
   }
   struct One {
     std::string name;
-    double pending = 0, completed = 0, cpu_seconds = 0;
+    double pending = 0, completed = 0, cpu_seconds = 0, memory_bytes = 0;
   };
   std::vector<One> ones;
   One others{.name = kOthers};
@@ -70,6 +70,7 @@ void CollectInterpreters(const ServerState& state, MetricsPage& page) {
       one.pending += static_cast<double>(info.pending_count);
       one.completed += static_cast<double>(info.completed_count);
       one.cpu_seconds += absl::ToDoubleSeconds(info.cpu_time);
+      one.memory_bytes += static_cast<double>(info.memory_bytes);
     }
     if (page_of.size() < kAtATime) break;
     after = page_of.back()->name();
@@ -95,6 +96,10 @@ void CollectInterpreters(const ServerState& state, MetricsPage& page) {
   for (const One& one : ones) {
     page.Counter("interpd_interpreter_cpu_seconds_total", "CPU time of an interpreter's main thread.", one.cpu_seconds,
                  {{"interpreter", one.name}});
+  }
+  for (const One& one : ones) {
+    page.Gauge("interpd_interpreter_memory_bytes", "Memory of an interpreter's Python objects.", one.memory_bytes,
+               {{"interpreter", one.name}});
   }
   interp::WorkTimes times = state.registry.work_times();
   page.Gauge("interpd_work_pending", "Execs and calls that wait or run.", static_cast<double>(host.pending_count));

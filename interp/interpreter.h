@@ -41,6 +41,7 @@ struct InterpreterInfo {
   int64_t pending_count = 0;  // waits or runs
   int64_t thread_id = 0;      // the kernel's
   absl::Duration cpu_time;    // of the main thread
+  int64_t memory_bytes = 0;   // of its objects: pools, and larger blocks
 };
 
 // What its work took: an interpreter's, or all interpreters' together.

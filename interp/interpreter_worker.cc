@@ -93,6 +93,7 @@ void InterpreterWorker::ThreadMain() {
     std::lock_guard lock(mu_);
     native_thread_id_ = syscall(SYS_gettid);
     pthread_getcpuclockid(pthread_self(), &cpu_clock_);
+    memory_ = MemoryAccount::OpenForThread();
   }
   absl::Status made = Make();
   {
@@ -107,6 +108,8 @@ void InterpreterWorker::ThreadMain() {
     DropWaitingWork();
   }
   if (interpreter_.has_value()) EndInterpreter();
+  std::lock_guard lock(mu_);
+  std::exchange(memory_, nullptr)->Close();
 }
 
 absl::Status InterpreterWorker::NamedFailure(const absl::Status& status) const {
@@ -127,6 +130,7 @@ absl::Status InterpreterWorker::Make() {
   {
     std::lock_guard lock(mu_);
     interpreter_state_ = interpreter_->interpreter_state();
+    memory_->CountFor(interpreter_state_);
   }
   executor_.emplace(host_->limits);
   if (!link_->Open()) {
@@ -328,6 +332,7 @@ InterpreterInfo InterpreterWorker::info() const {
   info.pending_count = static_cast<int64_t>(queue_.waiting()) + (running_ ? 1 : 0);
   info.thread_id = native_thread_id_;
   info.cpu_time = thread_.joinable() && native_thread_id_ != 0 ? CpuTime(cpu_clock_) : final_cpu_time_;
+  info.memory_bytes = memory_ != nullptr ? memory_->bytes() : 0;
   return info;
 }
 

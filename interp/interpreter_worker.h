@@ -19,6 +19,7 @@
 
 #include "interp/interpreter.h"
 #include "interp/interpreter_link.h"
+#include "interp/memory_account.h"
 #include "interp/output_capture.h"
 #include "interp/python_api.h"
 #include "interp/python_executor.h"
@@ -142,6 +143,7 @@ class InterpreterWorker : public Interpreter, public std::enable_shared_from_thi
   std::thread thread_;
   int64_t native_thread_id_ = 0;
   clockid_t cpu_clock_ = 0;
+  MemoryAccount* memory_ = nullptr;  // while its thread runs
   absl::Duration final_cpu_time_;
   PyInterpreterState* interpreter_state_ = nullptr;  // while it may be kicked
   std::shared_ptr<Work> running_;

@@ -1,4 +1,5 @@
-// CPython's raw memory: malloc, which also takes back the small blocks that Values brought in as objects.
+// CPython's raw memory: malloc, which also takes back the small blocks that Values brought in as objects, and counts
+// what each interpreter has (memory_account.h).
 //
 // Who includes this: python_runtime; adopted_text and interpreter_link, which bring blocks in and leave some behind.
 //

@@ -51,10 +51,9 @@ absl::StatusOr<std::vector<TokenEntry>> ParseLine(std::string_view line) {
   TokenEntry entry;
   std::string_view hash = words[0];
   if (!absl::ConsumePrefix(&hash, kHashPrefix) || hash.size() != 2 * kHashBytes ||
-      !absl::c_all_of(hash, [](unsigned char c) { return absl::ascii_isxdigit(c); })) {
+      !absl::HexStringToBytes(hash, &entry.hash)) {
     return absl::InvalidArgumentError("does not begin with sha256: and 64 hexadecimal digits");
   }
-  entry.hash = absl::HexStringToBytes(hash);
   if (!IsPrincipal(words[1])) return absl::InvalidArgumentError(absl::StrCat("'", words[1], "' is no principal"));
   if (!IsRole(words[2])) {
     return absl::InvalidArgumentError(absl::StrCat("'", words[2], "' is no role; there are viewer, user and admin"));

@@ -101,11 +101,11 @@ std::string Fields(const std::vector<std::pair<std::string, std::string>>& field
 }
 
 std::string InterpreterTable(std::span<const v1::Interpreter> interpreters, absl::Time now) {
-  std::vector<std::vector<std::string>> rows = {{"NAME", "STATE", "PENDING", "COMPLETED", "CPU", "AGE"}};
+  std::vector<std::vector<std::string>> rows = {{"NAME", "STATE", "PENDING", "COMPLETED", "CPU", "MEMORY", "AGE"}};
   for (const v1::Interpreter& interpreter : interpreters) {
     rows.push_back({std::string(ResourceId(interpreter.name())), StateName(interpreter),
                     absl::StrCat(interpreter.pending_count()), absl::StrCat(interpreter.completed_count()),
-                    ShortDuration(ToDuration(interpreter.cpu_time())),
+                    ShortDuration(ToDuration(interpreter.cpu_time())), ShortBytes(interpreter.memory_bytes()),
                     ShortDuration(now - ToTime(interpreter.create_time()))});
   }
   return Table(rows);
@@ -120,6 +120,7 @@ std::string InterpreterFields(const v1::Interpreter& interpreter, absl::Time now
       {"Pending", absl::StrCat(interpreter.pending_count())},
       {"Completed", absl::StrCat(interpreter.completed_count())},
       {"CPU", ShortDuration(ToDuration(interpreter.cpu_time()))},
+      {"Memory", ShortBytes(interpreter.memory_bytes())},
       {"Thread", absl::StrCat(interpreter.thread_id())},
   };
   if (config.path_size() > 0) fields.push_back({"Path", absl::StrJoin(config.path(), ":")});

@@ -28,7 +28,7 @@ def test_create_list_get_close(ctl):
     assert ctl("create", "a").stdout == "a\n"
     assert ctl("list", "-q").stdout == "a\n"
     table = [line.split() for line in ctl("list").stdout.splitlines()]
-    assert table[0] == ["NAME", "STATE", "PENDING", "COMPLETED", "CPU", "AGE"]
+    assert table[0] == ["NAME", "STATE", "PENDING", "COMPLETED", "CPU", "MEMORY", "AGE"]
     assert table[1][:4] == ["a", "active", "0", "0"]
     fields = dict(line.split(":", 1) for line in ctl("get", "a").stdout.splitlines())
     assert fields["Name"].strip() == "a" and fields["State"].strip() == "active"
@@ -39,7 +39,7 @@ def test_create_list_get_close(ctl):
 def test_json_has_the_names_of_the_api(ctl):
     made = ctl.json("create", "a")
     assert made["name"] == "interpreters/a" and made["state"] in ("ACTIVE", "RUNNING")
-    assert {"create_time", "completed_count", "pending_count", "thread_id", "config"} <= made.keys()
+    assert {"create_time", "completed_count", "pending_count", "thread_id", "memory_bytes", "config"} <= made.keys()
     assert [one["name"] for one in ctl.json("list")] == ["interpreters/a"]
     assert ctl.json("get", "interpreters/a")["thread_id"] == made["thread_id"]
     assert ctl.json("close", "a")["name"] == "interpreters/a"

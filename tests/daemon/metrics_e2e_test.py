@@ -111,6 +111,7 @@ def test_what_was_done_is_counted(daemon):
     assert metrics["interpd_work_exceptions_total"][()] == 1
     assert metrics["interpd_interpreter_completed_total"] == {labels(interpreter="one"): 4}
     assert metrics["interpd_interpreter_cpu_seconds_total"][labels(interpreter="one")] > 0
+    assert metrics["interpd_interpreter_memory_bytes"][labels(interpreter="one")] > 1 << 20
     assert metrics["interpd_channel_depth"][labels(channel="jobs")] == 2
     assert metrics["interpd_channel_sent_total"][labels(channel="jobs")] == 3
     assert metrics["interpd_channel_received_total"][labels(channel="jobs")] == 1
@@ -181,7 +182,7 @@ def test_stats_for_people(daemon):
     text = daemon.ctl("stats")
     assert re.search(r"(?m)^Work exceptions: +1$", text), text
     assert re.search(r"(?m)^Process resident memory: +[\d.]+ MiB$", text), text
-    assert re.search(r"(?m)^INTERPRETER +PENDING +COMPLETED +CPU", text), text
+    assert re.search(r"(?m)^INTERPRETER +PENDING +COMPLETED +CPU +MEMORY$", text), text
     assert re.search(r"(?m)^one +0 +4 ", text), text
 
 
