@@ -1,16 +1,29 @@
 #include "daemon/worker_threads.h"
 
+#include <system_error>
 #include <utility>
 
 #include "absl/log/check.h"
+#include "absl/log/log.h"
 
 namespace interpd::daemon {
+
+WorkerThreads::WorkerThreads(size_t max_threads) : max_threads_(max_threads) {
+  absl::MutexLock lock(mutex_);
+  threads_.emplace_back([this] { Run(); });
+}
 
 void WorkerThreads::Submit(absl::AnyInvocable<void() &&> job) {
   absl::MutexLock lock(mutex_);
   CHECK(!stopping_) << "work for threads that have stopped";
   jobs_.push_back(std::move(job));
-  if (jobs_.size() > idle_ && threads_.size() < max_threads_) threads_.emplace_back([this] { Run(); });
+  if (jobs_.size() <= idle_ || threads_.size() >= max_threads_) return;
+  try {  // that is how it says that there are no more threads
+    threads_.emplace_back([this] { Run(); });
+  } catch (const std::system_error& error) {
+    // One that there is takes the job when it comes to it.
+    LOG(WARNING) << "no further thread can be had: " << error.what();
+  }
 }
 
 void WorkerThreads::Stop() {

@@ -2,8 +2,10 @@
 //
 // Who includes this: the server, and RPCs whose work is not for the event loop.
 //
-// The threads are started when there is work for them. They are not interpreters' threads: they may touch the daemon's
-// files. Thread safety: Submit, any thread; Stop once, by the owner, as the destructor.
+// The first thread is started with the pool, so that what is submitted is done even if no thread can be had later; the
+// others when there is work for them. They are not interpreters' threads: they may touch the daemon's files.
+//
+// Thread safety: Submit, any thread; Stop once, by the owner, as the destructor.
 #ifndef INTERPD_DAEMON_WORKER_THREADS_H_
 #define INTERPD_DAEMON_WORKER_THREADS_H_
 
@@ -20,7 +22,7 @@ namespace interpd::daemon {
 
 class WorkerThreads {
  public:
-  explicit WorkerThreads(size_t max_threads) : max_threads_(max_threads) {}
+  explicit WorkerThreads(size_t max_threads);
   WorkerThreads(const WorkerThreads&) = delete;
   WorkerThreads& operator=(const WorkerThreads&) = delete;
   ~WorkerThreads() { Stop(); }

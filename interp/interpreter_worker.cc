@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <system_error>
 #include <utility>
 
 #include "absl/log/log.h"
@@ -76,12 +77,19 @@ absl::Status InterpreterWorker::Start() {
   if (!output.ok()) return output.status();
   output_ = *std::move(output);
   std::lock_guard lock(mu_);
-  thread_ = std::thread([self = shared_from_this()]() mutable {
-    self->ThreadMain();
-    // The timer thread holds the last share: joining this thread from itself would hang.
-    TimerThread& timers = self->host_->timers;
-    timers.Run([self = std::move(self)] { self->Reap(); });
-  });
+  try {  // that is how it says that there are no more threads
+    thread_ = std::thread([self = shared_from_this()]() mutable {
+      self->ThreadMain();
+      // The timer thread holds the last share: joining this thread from itself would hang.
+      TimerThread& timers = self->host_->timers;
+      timers.Run([self = std::move(self)] { self->Reap(); });
+    });
+  } catch (const std::system_error& error) {
+    output_->Close();
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "there is no thread for it (", error.what(),
+        "); close others, or raise the limit of threads: TasksMax= of a unit, pids.max of a container, ulimit -u"));
+  }
   return absl::OkStatus();
 }
 

@@ -51,7 +51,9 @@ void MemoryAccount::CountFor(PyInterpreterState* interpreter) {
 void MemoryAccount::Close() {
   current = nullptr;
   absl::MutexLock lock(accounts().mutex);
-  if (interpreter_ != nullptr) accounts().open.erase(std::exchange(interpreter_, nullptr));
+  // The interpreter's memory may be another interpreter's by now, which counts elsewhere.
+  auto found = accounts().open.find(std::exchange(interpreter_, nullptr));
+  if (found != accounts().open.end() && found->second == this) accounts().open.erase(found);
   accounts().closed.push_back(this);
 }
 
