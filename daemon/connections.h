@@ -28,8 +28,8 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "daemon/monotonic_time.h"
 #include "daemon/peer_credentials.h"
 #include "daemon/principal.h"
 
@@ -54,7 +54,7 @@ class Connections {
   static Range DefaultRange();
 
   // `now` is for tests.
-  explicit Connections(ConnectionLimits limits, Range range = DefaultRange(), absl::Time (*now)() = absl::Now)
+  explicit Connections(ConnectionLimits limits, Range range = DefaultRange(), absl::Time (*now)() = MonotonicNow)
       : limits_(limits), range_(range), now_(now), next_(range.first) {}
 
   // Gives the socket a number of its own and closes `fd`, in any case. The number is gRPC's to close. Errors:

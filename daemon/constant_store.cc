@@ -36,11 +36,12 @@ void ConstantContent::Append(std::string_view piece) {
   size_ += piece.size();
 }
 
-absl::Status ConstantStore::Load() {
+absl::Status ConstantStore::Load(absl::FunctionRef<bool(std::string_view id)> next) {
   if (files_ == nullptr) return absl::OkStatus();
   absl::StatusOr<std::vector<std::string>> ids = files_->List();
   if (!ids.ok()) return ids.status();
   for (const std::string& id : *ids) {
+    if (!next(id)) return absl::CancelledError("not all constants were read");
     const absl::Time start = absl::Now();
     const auto named = [&](const absl::Status& status) {
       return absl::Status(status.code(), absl::StrCat(files_->PathOf(id), ": ", status.message()));

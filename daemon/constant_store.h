@@ -19,6 +19,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
@@ -57,8 +58,9 @@ class ConstantStore {
 
   bool can_persist() const { return files_ != nullptr; }
 
-  // Puts every constant that has a file. Errors name the file.
-  absl::Status Load();
+  // Puts every constant that has a file, unless `next`, which is told of each before, says no: CANCELLED. Errors name
+  // the file.
+  absl::Status Load(absl::FunctionRef<bool(std::string_view id)> next = [](std::string_view) { return true; });
 
   // Gives up soon, with CANCELLED, once `*cancelled` is true. Errors: INVALID_VALUE, CONSTANT_TOO_LARGE,
   // CONSTANT_NOT_PERSISTED, INVALID_FIELD. Requires: a valid id; kYes only if can_persist().

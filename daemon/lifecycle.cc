@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <ctime>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "daemon/interpreter_proto.h"
+#include "daemon/monotonic_time.h"
 
 namespace interpd::daemon {
 namespace {
@@ -70,6 +72,12 @@ void OnSignal(int signal) {
 
 void Happened() { sem_post(&g_happened); }
 
+// Something has happened, a signal has come, or it is that late.
+void WaitUntil(absl::Time time) {
+  const timespec until = absl::ToTimespec(time);
+  sem_clockwait(&g_happened, CLOCK_MONOTONIC, &until);
+}
+
 std::string StatusOf(interp::InterpreterRegistry& registry, const std::function<std::string()>& more) {
   interp::HostInfo host = registry.info();
   std::string status =
@@ -114,7 +122,7 @@ void Lifecycle::InterpreterClosed() {
   {
     absl::MutexLock lock(mutex_);
     ++closed_;
-    last_closed_ = absl::Now();
+    last_closed_ = MonotonicNow();
     if (closed_ != 1 && closed_ != kTrimAfterCloses) return;
   }
   Happened();
@@ -128,15 +136,14 @@ void Lifecycle::Wait(absl::Time until) {
   if (until == absl::InfiniteFuture()) {
     sem_wait(&g_happened);  // or a signal: the caller looks for itself
   } else {
-    timespec time = absl::ToTimespec(until);
-    sem_timedwait(&g_happened, &time);
+    WaitUntil(until);
   }
 }
 
 void Lifecycle::TrimIfDue() {
   {
     absl::MutexLock lock(mutex_);
-    if (closed_ == 0 || (closed_ < kTrimAfterCloses && absl::Now() < last_closed_ + kTrimAfter)) return;
+    if (closed_ == 0 || (closed_ < kTrimAfterCloses && MonotonicNow() < last_closed_ + kTrimAfter)) return;
     closed_ = 0;
   }
   malloc_trim(0);
@@ -150,10 +157,11 @@ std::optional<absl::Duration> Lifecycle::DrainAskedFor(absl::Duration grace) {
 }
 
 bool Lifecycle::Run(interp::InterpreterRegistry& registry, Server& server, ServiceManager& manager, Options options) {
+  say_ = options.say;
   Watchdog watchdog(manager, server, Happened);
   std::string status = StatusOf(registry, options.more_status);
   manager.Ready(status);
-  absl::Time next_status = absl::Now() + kStatusEvery;
+  absl::Time next_status = MonotonicNow() + kStatusEvery;
   for (;;) {
     if (std::optional<absl::Duration> asked = DrainAskedFor(*options.grace)) {
       return Drain(registry, server, manager, *asked);
@@ -162,7 +170,7 @@ bool Lifecycle::Run(interp::InterpreterRegistry& registry, Server& server, Servi
     if (g_reload.exchange(0, std::memory_order_relaxed) > 0) Reload(manager, options, status);
     LogDumps();
     TrimIfDue();
-    absl::Time now = absl::Now();
+    absl::Time now = MonotonicNow();
     absl::Time next = watchdog.Step(now);
     if (manager.listens()) {
       if (now >= next_status) {
@@ -199,28 +207,28 @@ bool Lifecycle::Drain(interp::InterpreterRegistry& registry, Server& server, Ser
     closed->store(true, std::memory_order_release);
     Happened();
   });
-  absl::Time give_up = absl::Now() + grace + kStuckMargin;
+  absl::Time give_up = MonotonicNow() + grace + kStuckMargin;
   absl::Time extend_at = absl::InfinitePast();
   bool at_once = false;
-  while (!closed->load(std::memory_order_acquire) && absl::Now() < give_up) {
+  while (!closed->load(std::memory_order_acquire) && MonotonicNow() < give_up) {
     std::optional<absl::Duration> asked = DrainAskedFor(grace);
     bool interrupted_twice = g_interrupt.load(std::memory_order_relaxed) > 1;
     if (interrupted_twice && !at_once) {
       LOG(WARNING) << "interrupted again: ending at once";
       at_once = true;
       registry.CloseAll(absl::ZeroDuration(), [] {});
-      give_up = std::min(give_up, absl::Now() + kAtOnce);
+      give_up = std::min(give_up, MonotonicNow() + kAtOnce);
     } else if (asked && *asked < grace) {
       grace = *asked;
       LOG(INFO) << "draining: grace period is now " << grace;
       registry.CloseAll(grace, [] {});
-      give_up = std::min(give_up, absl::Now() + grace + kStuckMargin);
+      give_up = std::min(give_up, MonotonicNow() + grace + kStuckMargin);
     }
     if (g_dump.exchange(0, std::memory_order_relaxed) > 0) DumpStacks(registry);
     LogDumps();
     absl::Time wake_at = give_up;
     if (manager.listens()) {
-      absl::Time now = absl::Now();
+      absl::Time now = MonotonicNow();
       if (now >= extend_at) {
         extend_at = now + kExtendEvery;
         manager.ExtendTimeout(kExtendBy);
@@ -228,8 +236,7 @@ bool Lifecycle::Drain(interp::InterpreterRegistry& registry, Server& server, Ser
       }
       wake_at = std::min(wake_at, extend_at);
     }
-    timespec until = absl::ToTimespec(wake_at);
-    sem_timedwait(&g_happened, &until);
+    WaitUntil(wake_at);
   }
   LogDumps();
 
@@ -243,19 +250,23 @@ bool Lifecycle::Drain(interp::InterpreterRegistry& registry, Server& server, Ser
   } else {
     // gRPC waits for every call, also for one whose work is stuck: answers that are ready get their time, no more.
     auto flushed = std::make_shared<absl::Notification>();
-    std::thread([&server, flushed] {
-      server.Shutdown();
-      flushed->Notify();
-    }).detach();
-    flushed->WaitForNotificationWithTimeout(kFlushTime);
+    try {
+      std::thread([&server, flushed] {
+        server.Shutdown();
+        flushed->Notify();
+      }).detach();
+      flushed->WaitForNotificationWithTimeout(kFlushTime);
+    } catch (const std::system_error& error) {  // stuck interpreters may hold all threads that there are
+      LOG(WARNING) << "answers that are not sent yet are lost: " << error.what();
+    }
   }
   return all_ended;
 }
 
 void Lifecycle::DumpStacks(interp::InterpreterRegistry& registry) {
   interp::HostInfo host = registry.info();
-  LOG(INFO) << "SIGUSR1: " << host.interpreter_count << " interpreters, " << host.stuck_count << " stuck, "
-            << host.pending_count << " pieces of work pending";
+  say_(absl::StrCat("SIGUSR1: ", host.interpreter_count, " interpreters, ", host.stuck_count, " stuck, ",
+                    host.pending_count, " pieces of work pending"));
   constexpr size_t kAtATime = 256;
   std::string after;
   for (;;) {
@@ -284,7 +295,7 @@ void Lifecycle::LogDumps() {
     absl::MutexLock lock(dumps_->mutex);
     texts.swap(dumps_->texts);
   }
-  for (const std::string& text : texts) LOG(INFO) << text;
+  for (const std::string& text : texts) say_(text);
 }
 
 }  // namespace interpd::daemon

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -37,6 +38,9 @@ class Lifecycle {
   // Thread safety: any thread.
   void RequestDrain(std::optional<absl::Duration> grace);
 
+  // Whether the process is to end, by a signal or RequestDrain; for a start that takes long. Thread safety: any thread.
+  bool IsDrainAsked() { return DrainAskedFor(absl::ZeroDuration()).has_value(); }
+
   // An interpreter was closed: its memory goes back soon. Thread safety: any thread.
   void InterpreterClosed();
 
@@ -44,6 +48,8 @@ class Lifecycle {
     const absl::Duration* grace;  // what runs may go on for so long when a signal drains; a reload may change it
     // SIGHUP: reads the configuration anew. Called on the main thread. An error: what is as it was, and why.
     std::function<absl::Status()> reload;
+    // A line that was asked for, and is told at any level of the log. Called on the main thread.
+    std::function<void(std::string_view line)> say;
     // More for the status line, such as ", 3 jobs"; may be null. Called on the main thread.
     std::function<std::string()> more_status;
   };
@@ -62,10 +68,12 @@ class Lifecycle {
   void TrimIfDue();
   void Reload(ServiceManager& manager, const Options& options, const std::string& status);
 
-  // Waits for something to happen, for the time to trim memory, or until then.
+  // Waits for something to happen, for the time to trim memory, or until then; all times here are MonotonicNow's.
   void Wait(absl::Time until);
   // How long running work may go on if a drain has been asked for.
   std::optional<absl::Duration> DrainAskedFor(absl::Duration grace);
+
+  std::function<void(std::string_view line)> say_;
 
   struct Dumps;
   std::shared_ptr<Dumps> dumps_;  // stacks that interpreters have sent and that are not logged yet

@@ -1,9 +1,11 @@
 #include "daemon/log_writer.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <thread>
@@ -152,7 +154,10 @@ void LogWriter::Send(const absl::LogEntry& entry) {
 
 void LogWriter::Push(std::string line) {
   absl::MutexLock lock(mutex_);
-  if (!threaded_) return WriteAll(line);
+  if (!threaded_) {
+    WriteAll(line);
+    return;
+  }
   if (bytes_ + line.size() > kMaxWaiting) {
     ++dropped_;
     return;
@@ -188,17 +193,26 @@ void LogWriter::WriteLines() {
       }
       writing_ = true;
     }
-    WriteAll(batch);
+    const std::string_view lost = WriteAll(batch);
+    if (lost.empty()) continue;
+    absl::MutexLock lock(mutex_);
+    dropped_ += static_cast<size_t>(std::count(lost.begin(), lost.end(), '\n'));
   }
 }
 
-void LogWriter::WriteAll(std::string_view text) {
+std::string_view LogWriter::WriteAll(std::string_view text) {
   while (!text.empty()) {
     ssize_t count = write(fd_, text.data(), text.size());
     if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return;  // standard error is gone: nobody to tell
+    if (count < 0 && errno == EAGAIN) {  // whoever started the daemon shares it without blocking
+      pollfd room = {.fd = fd_, .events = POLLOUT};
+      poll(&room, 1, -1);
+      continue;
+    }
+    if (count <= 0) break;
     text.remove_prefix(static_cast<size_t>(count));
   }
+  return text;
 }
 
 }  // namespace interpd::daemon

@@ -71,7 +71,8 @@ class LogWriter : public absl::LogSink {
  private:
   void Push(std::string line);
   void WriteLines();
-  void WriteAll(std::string_view text);
+  // Returns what cannot be written.
+  std::string_view WriteAll(std::string_view text);
 
   const LogFormat format_;
   const int fd_;

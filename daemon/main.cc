@@ -42,6 +42,9 @@ namespace {
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
 
+// How long opening the journal, or reading one constant, may take before the service manager gives up.
+constexpr absl::Duration kStartStep = absl::Minutes(10);
+
 constexpr char kDescription[] =
     "Hosts many isolated CPython interpreters in one process, each with its own GIL and thread, driven over gRPC.";
 constexpr char kFooter[] =
@@ -183,7 +186,8 @@ void PrepareProcess() {
 }
 
 // With those that have files. Errors name the file.
-absl::StatusOr<std::unique_ptr<ConstantStore>> Constants(const Config& config, interp::InterpreterRegistry& registry) {
+absl::StatusOr<std::unique_ptr<ConstantStore>> Constants(const Config& config, interp::InterpreterRegistry& registry,
+                                                         Lifecycle& lifecycle, ServiceManager& manager) {
   std::unique_ptr<ConstantFiles> files;
   if (!config.constants_dir.empty()) {
     absl::StatusOr<std::unique_ptr<ConstantFiles>> opened = ConstantFiles::Open(config.constants_dir);
@@ -191,7 +195,11 @@ absl::StatusOr<std::unique_ptr<ConstantStore>> Constants(const Config& config, i
     files = *std::move(opened);
   }
   auto store = std::make_unique<ConstantStore>(registry.constants(), std::move(files));
-  absl::Status loaded = store->Load();
+  absl::Status loaded = store->Load([&](std::string_view id) {
+    manager.ExtendTimeout(kStartStep);
+    manager.Status(absl::StrCat("starting: reads constants/", id));
+    return !lifecycle.IsDrainAsked();
+  });
   if (!loaded.ok()) return loaded;
   return store;
 }
@@ -221,7 +229,13 @@ void ApplyReloads(Reloader& reloader, interp::InterpreterRegistry& registry, Ser
   reloader.Apply({"interpreter."}, [&](const Config& config) {
     server.Reconfigure([&](ServerOptions& options) { options.interpreter_defaults = config.interpreter; });
   });
-  reloader.Apply({"access."}, [access](const Config& config) { *access = config.access; });
+  reloader.Apply({"access."}, [access](const Config& config) {
+    if (!config.tls.client_ca.empty() && config.access.token_file.empty() != access->token_file.empty()) {
+      LOG(WARNING)
+          << "access.token_file: whether clients over TLS must show a certificate stays as it was until a restart";
+    }
+    *access = config.access;
+  });
   reloader.Also("access rules and tokens", [access, &server] { return server.SetAccess(*access); });
   if (listener.certificates() != nullptr) {
     reloader.Also("certificates", [&listener] { return listener.certificates()->Reload(); });
@@ -239,6 +253,7 @@ int Serve(const Config& config, Lifecycle& lifecycle, ServiceManager& manager, R
   absl::StatusOr<Listener> listener = Listener::Prepare(config, *inherited);
   if (!listener.ok()) return failed(listener.status());
   // Before the interpreters, which have work of its: so it goes after them.
+  manager.ExtendTimeout(kStartStep);
   absl::StatusOr<std::unique_ptr<JobEngine>> jobs = Jobs(config);
   if (!jobs.ok()) return failed(jobs.status());
   channels::ChannelRegistry channels;
@@ -251,7 +266,11 @@ int Serve(const Config& config, Lifecycle& lifecycle, ServiceManager& manager, R
     return failed(absl::InternalError(absl::StrCat("cannot start Python: ", registry.status().message())));
   }
   log.StartThread();
-  absl::StatusOr<std::unique_ptr<ConstantStore>> constants = Constants(config, **registry);
+  absl::StatusOr<std::unique_ptr<ConstantStore>> constants = Constants(config, **registry, lifecycle, manager);
+  if (absl::IsCancelled(constants.status())) {
+    LOG(INFO) << "ended before it was ready";
+    return 0;
+  }
   if (!constants.ok()) return failed(constants.status());
   std::unique_ptr<AuditLog> audit;
   if (!config.audit_file.empty()) {
@@ -271,6 +290,13 @@ int Serve(const Config& config, Lifecycle& lifecycle, ServiceManager& manager, R
   options.interpreter_defaults = config.interpreter;
   options.on_drain = [&lifecycle](std::optional<absl::Duration> grace) { lifecycle.RequestDrain(grace); };
   options.on_interpreter_closed = [&lifecycle] { lifecycle.InterpreterClosed(); };
+  // What can fail comes before the server, which begins with jobs and requests at once.
+  std::unique_ptr<MetricsExposer> metrics;
+  if (!config.metrics_listen.empty()) {
+    absl::StatusOr<std::unique_ptr<MetricsExposer>> listening = MetricsExposer::Listen(config.metrics_listen);
+    if (!listening.ok()) return failed(listening.status());
+    metrics = *std::move(listening);
+  }
   absl::StatusOr<std::unique_ptr<Server>> server;
   {
     ScopedNoTls12 least_tls13;
@@ -278,11 +304,8 @@ int Serve(const Config& config, Lifecycle& lifecycle, ServiceManager& manager, R
   }
   absl::Status bound = server.ok() ? listener->Bound() : server.status();
   if (!bound.ok()) return failed(bound);
-  std::unique_ptr<MetricsExposer> metrics;
-  if (!config.metrics_listen.empty()) {
-    absl::StatusOr<std::unique_ptr<MetricsExposer>> exposed = MetricsExposer::Start(config.metrics_listen, **server);
-    if (!exposed.ok()) return failed(exposed.status());
-    metrics = *std::move(exposed);
+  if (metrics != nullptr) {
+    metrics->Expose(**server);
     LOG(INFO) << "metrics at http://" << metrics->address() << "/metrics";
   }
   log.Say(absl::LogSeverity::kInfo, absl::StrCat("ready ", absl::StrJoin((*server)->addresses(), " ")));
@@ -291,7 +314,9 @@ int Serve(const Config& config, Lifecycle& lifecycle, ServiceManager& manager, R
   AccessConfig access = config.access;
   ApplyReloads(reloader, **registry, **server, *listener, log, audit.get(), &access, &grace);
   bool all_ended = lifecycle.Run(**registry, **server, manager,
-                                 {.grace = &grace, .reload = [&reloader] { return reloader.Reload(); }});
+                                 {.grace = &grace,
+                                  .reload = [&reloader] { return reloader.Reload(); },
+                                  .say = [&log](std::string_view line) { log.Say(absl::LogSeverity::kInfo, line); }});
   if (!all_ended) {
     // Threads of interpreters go on as long as the process does, so nothing that they use may be torn down.
     {

@@ -68,12 +68,14 @@ class Collected : public prometheus::Collectable {
 class Impl : public MetricsExposer {
  public:
   // Throws what the library throws.
-  Impl(const std::string& address, Server& server)
-      : collected_(std::make_shared<Collected>(server)), exposer_(address, /*num_threads=*/2) {
-    exposer_.RegisterCollectable(collected_);
+  explicit Impl(const std::string& address) : exposer_(address, /*num_threads=*/2) {
     address_ = absl::StrCat(address.substr(0, address.rfind(':')), ":", exposer_.GetListeningPorts().front());
   }
 
+  void Expose(Server& server) override {
+    collected_ = std::make_shared<Collected>(server);
+    exposer_.RegisterCollectable(collected_);
+  }
   std::string address() const override { return address_; }
 
  private:
@@ -84,9 +86,9 @@ class Impl : public MetricsExposer {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<MetricsExposer>> MetricsExposer::Start(const std::string& address, Server& server) {
+absl::StatusOr<std::unique_ptr<MetricsExposer>> MetricsExposer::Listen(const std::string& address) {
   try {  // the library reports by exceptions
-    return std::make_unique<Impl>(address, server);
+    return std::make_unique<Impl>(address);
   } catch (const std::exception& error) {
     return absl::FailedPreconditionError(
         absl::StrCat("metrics.listen: cannot listen on ", address, ": ", error.what()));

@@ -15,11 +15,14 @@ namespace interpd::daemon {
 
 class MetricsExposer {
  public:
-  // `address`: HOST:PORT, port 0: any. `server` must outlive it. Errors: FAILED_PRECONDITION, when the address cannot
-  // be listened on.
-  static absl::StatusOr<std::unique_ptr<MetricsExposer>> Start(const std::string& address, Server& server);
+  // `address`: HOST:PORT, port 0: any. Listens, and has nothing to tell yet. Errors: FAILED_PRECONDITION, when the
+  // address cannot be listened on.
+  static absl::StatusOr<std::unique_ptr<MetricsExposer>> Listen(const std::string& address);
 
   virtual ~MetricsExposer() = default;
+
+  // From now on it tells of this server, which must outlive it. Once.
+  virtual void Expose(Server& server) = 0;
 
   // With the port that was chosen.
   virtual std::string address() const = 0;

@@ -32,7 +32,9 @@ int Connect(const std::string& address) {
   std::memcpy(peer.sun_path, address.data(), address.size());
   if (address[0] == '@') peer.sun_path[0] = '\0';
   const socklen_t length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address.size());
-  int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const timeval patience = {.tv_sec = 5};
+  if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
   if (fd < 0 || connect(fd, reinterpret_cast<const sockaddr*>(&peer), length) != 0) {
     LOG(WARNING) << "cannot reach the service manager at " << address << ": " << std::strerror(errno);
     if (fd >= 0) close(fd);
@@ -69,7 +71,12 @@ ServiceManager::~ServiceManager() {
 }
 
 void ServiceManager::Send(std::string_view message) {
-  if (fd_ >= 0) send(fd_, message.data(), message.size(), MSG_NOSIGNAL);
+  if (fd_ < 0) return;
+  ssize_t sent;
+  do {
+    sent = send(fd_, message.data(), message.size(), MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  if (sent < 0) LOG(WARNING) << "the service manager did not take '" << message << "': " << std::strerror(errno);
 }
 
 void ServiceManager::Ready(std::string_view status) { Send(absl::StrCat("READY=1\n", StatusField(status))); }

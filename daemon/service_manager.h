@@ -7,8 +7,9 @@
 // up each time, and the environment is the process's: hosted code that clears os.environ would silence the daemon, and
 // the service manager would then end it for its silence.
 //
-// Messages never block: one that does not fit into the service manager's queue is lost, and said again with the next.
-// Thread safety: any thread of the daemon's own, which are those that share its file descriptors.
+// A message that does not fit into the service manager's queue waits for room, for five seconds at most; then it is
+// lost, and the log says so. Thread safety: any thread of the daemon's own, which are those that share its file
+// descriptors.
 #ifndef INTERPD_DAEMON_SERVICE_MANAGER_H_
 #define INTERPD_DAEMON_SERVICE_MANAGER_H_
 

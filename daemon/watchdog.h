@@ -19,7 +19,8 @@ class Watchdog {
   // `wake` makes somebody call Step soon; it is called in the event loop. Both references must outlive the last trip.
   Watchdog(ServiceManager& manager, Server& server, std::function<void()> wake);
 
-  // Feeds if a trip has come back, and begins the next one when it is due. Returns when to call it next at the latest.
+  // Feeds if a trip has come back, and begins the next one when it is due. Returns when to call it next at the latest;
+  // both times are MonotonicNow's.
   absl::Time Step(absl::Time now);
 
  private:

@@ -1,8 +1,14 @@
 // What a log line looks like in each form. That lines get out, from any thread, tests/daemon/log_e2e_test.py sees.
 #include "daemon/log_writer.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+#include <thread>
 
 namespace interpd::daemon {
 namespace {
@@ -46,5 +52,32 @@ TEST(LogWriterTest, TheFormatIsNamed) {
   EXPECT_EQ(LogFormatOf("auto"), LogFormat::kText);
 }
 
+// Whoever starts the daemon may share standard error with it, and set it so.
+TEST(LogWriterTest, AFullPipeThatDoesNotBlockIsWaitedFor) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  ASSERT_EQ(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+  constexpr int kLines = 5000;  // more than a pipe holds
+  std::thread reader([fd = ends[0]] {
+    int lines = 0;
+    char piece[4096];
+    while (lines < kLines) {
+      ssize_t count = read(fd, piece, sizeof(piece));
+      ASSERT_GT(count, 0);
+      lines += static_cast<int>(std::count(piece, piece + count, '\n'));
+    }
+  });
+  auto* log = new LogWriter(LogFormat::kText, absl::LogSeverityAtLeast::kInfo, ends[1]);  // never deleted: see there
+  log->StartThread();
+  for (int i = 0; i < kLines; ++i) log->Say(absl::LogSeverity::kInfo, std::string(100, 'x'));
+  reader.join();
+}
+
 }  // namespace
 }  // namespace interpd::daemon
+
+// Not the tests' own, which takes the log for itself.
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}
