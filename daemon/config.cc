@@ -1,10 +1,12 @@
 #include "daemon/config.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <functional>
 #include <limits>
 #include <sstream>
@@ -245,6 +247,14 @@ absl::Status ReadRules(const toml::array& array, std::string_view file, std::vec
   return absl::OkStatus();
 }
 
+// Of an address to listen on, one and with a host.
+bool IsHostAndPort(std::string_view address) {
+  const size_t colon = address.rfind(':');
+  uint32_t port = 0;
+  return colon != std::string_view::npos && colon > 0 && address.find(',') == std::string_view::npos &&
+         absl::SimpleAtoi(address.substr(colon + 1), &port) && port <= 65535;
+}
+
 struct OutOfRange {
   std::string_view key;
   std::string problem;
@@ -279,6 +289,9 @@ std::optional<OutOfRange> FindOutOfRange(const Config& config) {
   if (outside(config.connections.total, 1, 1'000'000)) return OutOfRange{"max_connections", "must be 1 to 1000000"};
   if (outside(config.connections.per_user, 1, 1'000'000)) {
     return OutOfRange{"max_connections_per_user", "must be 1 to 1000000"};
+  }
+  if (!config.metrics_listen.empty() && !IsHostAndPort(config.metrics_listen)) {
+    return OutOfRange{"metrics.listen", "must be HOST:PORT"};
   }
   if (config.tls.cert.empty() != config.tls.key.empty()) {
     return OutOfRange{config.tls.cert.empty() ? "tls.key" : "tls.cert", "needs both tls.cert and tls.key"};
@@ -366,13 +379,19 @@ absl::Status ParseConfig(std::string_view toml_text, std::string_view file, Conf
 }
 
 absl::Status ReadConfigFile(const std::string& file, Config* config) {
-  std::ifstream stream(file, std::ios::binary);
-  std::ostringstream text;
-  if (stream) text << stream.rdbuf();
-  if (!stream || stream.bad()) {
-    return absl::NotFoundError(absl::StrCat(file, ": cannot read it: ", std::strerror(errno)));
+  const int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  std::string text;
+  ssize_t count = fd < 0 ? -1 : 1;
+  for (char piece[16 << 10]; count > 0;) {
+    do {
+      count = read(fd, piece, sizeof(piece));
+    } while (count < 0 && errno == EINTR);
+    if (count > 0) text.append(piece, static_cast<size_t>(count));
   }
-  return ParseConfig(text.str(), file, config);
+  absl::Status status = count < 0 ? absl::NotFoundError(absl::StrCat(file, ": cannot read it: ", std::strerror(errno)))
+                                  : absl::OkStatus();
+  if (fd >= 0) close(fd);
+  return status.ok() ? ParseConfig(text, file, config) : status;
 }
 
 absl::Status CheckConfig(const Config& config) {

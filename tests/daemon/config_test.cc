@@ -6,6 +6,8 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
+
 namespace interpd::daemon {
 namespace {
 
@@ -165,6 +167,10 @@ TEST(ConfigTest, MistakesAreNamedWithTheirPlace) {
   EXPECT_EQ(ErrorOf("grace_period_seconds = nan"), "f.toml:1:24: 'grace_period_seconds' must be 0 to 3600");
   EXPECT_EQ(ErrorOf("log_level = 'loud'"), "f.toml:1:13: 'log_level' must be one of info, warning, error");
   EXPECT_THAT(ErrorOf("socket_mode = '0999'"), StartsWith("f.toml:1:15: 'socket_mode' must be octal digits"));
+  for (const char* wrong : {"9464", ":9464", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:1,127.0.0.1:2"}) {
+    EXPECT_EQ(ErrorOf(absl::StrCat("[metrics]\nlisten = '", wrong, "'")),
+              "f.toml:2:10: 'metrics.listen' must be HOST:PORT");
+  }
   EXPECT_THAT(ErrorOf("[tls]\nkey = 'k'"), HasSubstr("needs both tls.cert and tls.key"));
   EXPECT_EQ(ErrorOf("[interpreter]\npath = ['lib']"), "f.toml:2:8: 'interpreter.path' must hold absolute paths");
   EXPECT_EQ(ErrorOf("[interpreter]\nqueue_limit = -1"),
@@ -182,6 +188,8 @@ TEST(ConfigTest, AMistakeChangesNothing) {
 TEST(ConfigTest, AMissingFileIsNamed) {
   Config config;
   EXPECT_THAT(ReadConfigFile("/nowhere/f.toml", &config).message(), StartsWith("/nowhere/f.toml: cannot read it"));
+  // Empty it is not.
+  EXPECT_THAT(ReadConfigFile("/tmp", &config).message(), StartsWith("/tmp: cannot read it: Is a directory"));
 }
 
 TEST(ConfigTest, SocketModes) {
