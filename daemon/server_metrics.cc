@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "channels/names.h"
 #include "daemon/interpreter_proto.h"
 #include "daemon/jobs/job_engine.h"
 #include "daemon/process_info.h"
@@ -22,12 +23,15 @@
 namespace interpd::daemon {
 namespace {
 
-// Interpreters, and channels, with series of their own. The rest is summed up under kOthers, so that a daemon of
-// thousands does not flood whoever scrapes it.
+// Interpreters, and channels, with series of their own, so that a daemon of thousands does not flood whoever scrapes
+// it. Gauges of the rest are summed up under kOthers; counters are not, since such a sum falls when one of them goes.
 constexpr size_t kMaxLabelled = 200;
 constexpr char kOthers[] = "(others)";
 
 constexpr size_t kAtATime = 1000;
+
+// Made for a job, under a name that never comes again: it has no series of its own.
+bool IsOfJob(std::string_view name) { return channels::IdOf(name).starts_with("job-"); }
 
 void CollectRequests(const ServerState& state, MetricsPage& page) {
   page.Gauge("interpd_rpcs_in_flight", "Requests that have begun and not ended.", static_cast<double>(state.calls));
@@ -65,8 +69,9 @@ void CollectInterpreters(const ServerState& state, MetricsPage& page) {
     for (const auto& interpreter : page_of) {
       interp::InterpreterInfo info = interpreter->info();
       ++states[absl::AsciiStrToLower(v1::Interpreter::State_Name(EncodeState(info.state)))];
-      if (ones.size() < kMaxLabelled) ones.push_back({.name = info.name});
-      One& one = ones.size() < kMaxLabelled || ones.back().name == info.name ? ones.back() : others;
+      const bool has_series = ones.size() < kMaxLabelled && !IsOfJob(info.name);
+      if (has_series) ones.push_back({.name = info.name});
+      One& one = has_series ? ones.back() : others;
       one.pending += static_cast<double>(info.pending_count);
       one.completed += static_cast<double>(info.completed_count);
       one.cpu_seconds += absl::ToDoubleSeconds(info.cpu_time);
@@ -90,10 +95,12 @@ void CollectInterpreters(const ServerState& state, MetricsPage& page) {
                {{"interpreter", one.name}});
   }
   for (const One& one : ones) {
+    if (one.name == kOthers) continue;
     page.Counter("interpd_interpreter_completed_total", "Execs and calls that have ended in an interpreter.",
                  one.completed, {{"interpreter", one.name}});
   }
   for (const One& one : ones) {
+    if (one.name == kOthers) continue;
     page.Counter("interpd_interpreter_cpu_seconds_total", "CPU time of an interpreter's main thread.", one.cpu_seconds,
                  {{"interpreter", one.name}});
   }
@@ -114,7 +121,7 @@ void CollectInterpreters(const ServerState& state, MetricsPage& page) {
 void CollectChannels(const ServerState& state, MetricsPage& page) {
   struct One {
     std::string name;
-    double depth = 0, sent = 0, received = 0;
+    double depth = 0, sent = 0, received = 0, returned = 0;
   };
   std::vector<One> ones;
   One others{.name = kOthers};
@@ -128,7 +135,8 @@ void CollectChannels(const ServerState& state, MetricsPage& page) {
       One& one = count <= kMaxLabelled ? ones.back() : others;
       one.depth += static_cast<double>(stats.size);
       one.sent += static_cast<double>(stats.sent);
-      one.received += static_cast<double>(stats.received - stats.returned);
+      one.received += static_cast<double>(stats.received);
+      one.returned += static_cast<double>(stats.returned);
     }
     if (page_of.size() < kAtATime) break;
     after = page_of.back()->name();
@@ -141,12 +149,20 @@ void CollectChannels(const ServerState& state, MetricsPage& page) {
     page.Gauge("interpd_channel_depth", "Values in a channel.", one.depth, {{"channel", one.name}});
   }
   for (const One& one : ones) {
+    if (one.name == kOthers) continue;
     page.Counter("interpd_channel_sent_total", "Values that a channel has taken in.", one.sent,
                  {{"channel", one.name}});
   }
   for (const One& one : ones) {
-    page.Counter("interpd_channel_received_total", "Values that a channel has given out, and not got back.",
-                 one.received, {{"channel", one.name}});
+    if (one.name == kOthers) continue;
+    page.Counter("interpd_channel_received_total", "Values that a channel has given out.", one.received,
+                 {{"channel", one.name}});
+  }
+  for (const One& one : ones) {
+    if (one.name == kOthers) continue;
+    page.Counter("interpd_channel_returned_total",
+                 "Values that a channel has got back, since who received them did not acknowledge them.", one.returned,
+                 {{"channel", one.name}});
   }
 }
 
