@@ -154,7 +154,8 @@ def write_image(layer: bytes, version: str, path: pathlib.Path) -> None:
     config = layout.add_json({
         "created": created, "architecture": architecture, "os": "linux",
         "config": {
-            "User": f"{UID}:{UID}", "Env": ["PATH=/usr/bin", "LANG=C.UTF-8", "RUNTIME_DIRECTORY=/run/interpd"],
+            "User": f"{UID}:{UID}", "Env": ["PATH=/usr/bin", "LANG=C.UTF-8", "RUNTIME_DIRECTORY=/run/interpd",
+                                                   "STATE_DIRECTORY=/var/lib/interpd"],
             "Entrypoint": ["/usr/bin/interpd"], "WorkingDir": "/var/lib/interpd", "StopSignal": "SIGTERM",
             "Volumes": {"/run/interpd": {}, "/var/lib/interpd": {}},
             "Labels": {"org.opencontainers.image.title": "interpd", "org.opencontainers.image.version": version,

@@ -130,6 +130,7 @@ def test_the_daemon_works_inside(run, config):
             return out
 
         ctl("create", "one")
+        ctl("job", "list")
         # Whatever of the standard library has a part in C, and so libraries of its own.
         code = """
 import asyncio, bz2, ctypes, decimal, hashlib, json, lzma, multiprocessing, socket, sqlite3, ssl, subprocess

@@ -155,6 +155,25 @@ def test_a_killed_daemon_is_started_anew(machine):
     assert machine.show("interpd.service", "NRestarts") == "1"
 
 
+def test_one_that_crashes_again_and_again_is_not_given_up(machine):
+    for _ in range(6):
+        pid = main_pid(machine)
+        machine.run("systemctl", "kill", "--kill-whom=main", "--signal=KILL", "interpd")
+        ctl(machine, "info")
+        assert main_pid(machine) not in (0, pid)
+    assert machine.show("interpd.socket", "ActiveState") == "active"
+    machine.run("systemctl", "restart", "interpd")
+
+
+def test_a_wrong_configuration_is_told_once(machine):
+    machine.run("sed", "-i", "1i nonsense = 1", "/etc/interpd/interpd.conf")
+    machine.run("systemctl", "restart", "interpd", code=1)
+    assert machine.show("interpd.service", "NRestarts") == "0"
+    assert "nonsense" in machine.journal("interpd.service", "-n", "20")
+    machine.run("sed", "-i", "1d", "/etc/interpd/interpd.conf")
+    machine.run("systemctl", "restart", "interpd")
+
+
 def test_a_wedged_daemon_is_started_anew(machine):
     machine.run("mkdir", "-p", "/run/systemd/system/interpd.service.d")
     machine.run("tee", "/run/systemd/system/interpd.service.d/fast.conf", stdin="[Service]\nWatchdogSec=2\n")
