@@ -31,6 +31,14 @@ NOT_SERVED = {"test", "tests", "idlelib", "idle_test", "tkinter", "turtledemo", 
 EPOCH = 1767225600
 # Of the system user, inside. A number, so that whoever runs it needs no name.
 UID = 991
+# What portablectl adds to the unit. Its own profiles do not fit: "default" hides from the daemon who connects, and has a
+# dynamic user; "trusted" shows it all of /run. The unit fences itself.
+PROFILE = """[Service]
+MountAPIVFS=yes
+BindLogSockets=yes
+BindReadOnlyPaths=/etc/machine-id
+BindReadOnlyPaths=-/etc/resolv.conf
+"""
 
 
 def libraries(program: pathlib.Path) -> set[str]:
@@ -87,6 +95,9 @@ def add_system(root: pathlib.Path) -> None:
     release = pathlib.Path("/etc/os-release").read_text()
     (root / "usr/lib/os-release").write_text(release.rstrip("\n") + "\nPORTABLE_PREFIXES=interpd\n")
     (etc / "os-release").symlink_to("../usr/lib/os-release")
+    profile = root / "usr/lib/systemd/portable/profile/interpd/service.conf"
+    profile.parent.mkdir(parents=True)
+    profile.write_text(PROFILE)
     certificates = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
     if certificates.exists():
         target = etc / "ssl/certs/ca-certificates.crt"

@@ -32,6 +32,17 @@ std::string JumpTo(void* target) {
   return code;
 }
 
+// Some systems forbid it (MemoryDenyWriteExecute= of systemd), and say so only when the code is to run again.
+absl::Status CheckCodeMayChange() {
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  void* probe = mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (probe == MAP_FAILED) return absl::ResourceExhaustedError(absl::StrCat("mmap: ", std::strerror(errno)));
+  const int error = mprotect(probe, page, PROT_READ | PROT_EXEC) == 0 ? 0 : errno;
+  munmap(probe, page);
+  if (error != 0) return absl::PermissionDeniedError(absl::StrCat("code may not be changed: ", std::strerror(error)));
+  return absl::OkStatus();
+}
+
 absl::Status Replace(const char* name, void* replacement) {
   const std::string jump = JumpTo(replacement);
   if (jump.empty()) return absl::UnimplementedError("this processor architecture is not known");
@@ -77,6 +88,8 @@ int CheckInterrupts() {
 }
 
 absl::Status MakeBlockingCallsInterruptible() {
+  absl::Status may = CheckCodeMayChange();
+  if (!may.ok()) return may;
   for (const char* name : {"PyErr_CheckSignals", "Py_MakePendingCalls"}) {
     absl::Status replaced = Replace(name, reinterpret_cast<void*>(&CheckInterrupts));
     if (!replaced.ok()) return replaced;

@@ -1,5 +1,6 @@
 """The daemon under a service manager: what it says on a real notification socket, and when it falls silent."""
 
+import ctypes
 import json
 import os
 import pathlib
@@ -20,6 +21,7 @@ from ptrace import Stopped, threads  # noqa: E402
 
 INTERPD = os.path.abspath("daemon/interpd")
 INTERPCTL = os.path.abspath("client/interpctl")
+PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN = 65, 1
 PATIENCE = 60  # for what must happen, on a busy machine too
 
 
@@ -276,6 +278,18 @@ def test_a_wedged_daemon_feeds_nothing(start, name):
         managed.silent_for("WATCHDOG", 0.5)  # one trip may have been on its way back
         assert managed.silent_for("WATCHDOG", 3)
     managed.until("WATCHDOG")  # not for good: it was but stopped
+
+
+def test_where_code_may_not_change_it_serves_all_the_same(start):
+    """As under MemoryDenyWriteExecute=yes."""
+    def refuse():
+        assert ctypes.CDLL(None).prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) == 0
+
+    managed = start(preexec=refuse)
+    managed.until("READY")
+    managed.logged("Interrupts will not reach hosted code")
+    managed.ctl("create", "one")
+    assert managed.ctl("exec", "one", "-c", "print(6 * 7)") == "42\n"
 
 
 def test_a_busy_daemon_is_not_wedged(start):
