@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/cli/print.h"
+#include "client/cli/utf8.h"
 #include "client/cli/value_json.h"
 #include "client/client.h"
 
@@ -88,7 +89,7 @@ std::string JobTable(std::span<const v1::Job> jobs, absl::Time now) {
                     job.spec().cron().empty() ? DoneOf(job) : absl::StrCat(job.run_count(), " runs"),
                     absl::StrCat(job.failed_count()), ShortDuration(now - ToTime(job.create_time()))});
   }
-  return Table(rows);
+  return Table(std::move(rows));
 }
 
 std::string JobDocument(std::span<const v1::Job> jobs) {
@@ -136,7 +137,8 @@ std::string JobFields(const v1::Job& job, absl::Time now) {
   add("Venv", spec.interpreter().venv());
   std::string text = Fields(fields);
   if (job.has_error()) {
-    absl::StrAppend(&text, "\n", job.error().message(), "\n", job.error().exception().formatted());
+    absl::StrAppend(&text, "\n", PrintableLines(job.error().message()), "\n",
+                    PrintableLines(job.error().exception().formatted()));
   }
   return text;
 }
@@ -169,12 +171,12 @@ std::string TaskToJson(const v1::Task& task) {
 std::string TaskHeading() { return "INDEX     STATE      ATTEMPT  TIME    RESULT\n"; }
 
 std::string TaskLine(const v1::Task& task) {
-  const std::string error = TaskError(task);
+  const std::string error = Printable(TaskError(task));
   return absl::StrFormat("%-8d  %-9s  %-7d  %-6s  %s\n", task.index(),
                          absl::AsciiStrToLower(v1::Task::State_Name(task.state())), task.attempt(),
                          HasTimes(task) ? ShortDuration(absl::Seconds(Seconds(task))) : "-",
                          !error.empty()      ? Shortened(error, kResultWidth)
-                         : task.has_result() ? Shortened(ValueToJson(task.result()), kResultWidth)
+                         : task.has_result() ? Shortened(Printable(ValueToJson(task.result())), kResultWidth)
                                              : "-");
 }
 

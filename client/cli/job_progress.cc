@@ -8,9 +8,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "client/cli/bar_line.h"
 #include "client/cli/job_print.h"
 #include "client/cli/print.h"
 #include "client/cli/restarts.h"
+#include "client/cli/utf8.h"
 #include "client/client.h"
 
 namespace interpd::client {
@@ -27,7 +29,7 @@ int64_t Done(const v1::Job& job) { return job.succeeded_count() + job.failed_cou
 // "abcdefghij (thumbnails)"
 std::string Title(const v1::Job& job) {
   const std::string& name = job.spec().display_name();
-  return absl::StrCat(JobId(job.name()), name.empty() ? "" : absl::StrCat(" (", name, ")"));
+  return absl::StrCat(JobId(job.name()), name.empty() ? "" : absl::StrCat(" (", Printable(name), ")"));
 }
 
 // What is said of a job that has ended: "succeeded, 1000 of 1000 tasks in 8.3s".
@@ -40,7 +42,7 @@ std::string EndText(const v1::Job& job) {
                                 absl::Nanoseconds(job.end_time().nanos() - job.start_time().nanos());
     absl::StrAppend(&text, " in ", ShortDuration(took));
   }
-  if (!job.error().message().empty()) absl::StrAppend(&text, ": ", job.error().message());
+  if (!job.error().message().empty()) absl::StrAppend(&text, ": ", Printable(job.error().message()));
   return text;
 }
 
@@ -130,10 +132,7 @@ void JobProgress::Show(absl::Time now) {
     text = absl::StrCat(jobs_.size(), " jobs:");
     for (const auto& [state, count] : states) absl::StrAppend(&text, " ", count, " ", JobStateName(state));
   }
-  constexpr size_t kWidth = 24;
-  const auto filled = static_cast<size_t>(all_.part() * kWidth);
-  const std::string bar = absl::StrCat(std::string(filled, '='), filled == kWidth ? "" : ">");
-  session_.Err(absl::StrFormat("\r\033[K%s [%-*s] %s", text, kWidth, bar, all_.Text()));
+  session_.Err(absl::StrCat("\r\033[K", BarLine(text, all_.part(), all_.Text(), TerminalColumns())));
   bar_shown_ = true;
 }
 

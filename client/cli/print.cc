@@ -3,12 +3,14 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/log/check.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "client/cli/utf8.h"
 #include "client/client.h"
 
 namespace interpd::client {
@@ -77,9 +79,11 @@ std::string JsonDocument(std::span<const v1::Interpreter> interpreters) { return
 std::string JsonDocument(std::span<const v1::Channel> channels) { return JsonArray(channels); }
 std::string JsonDocument(std::span<const v1::Constant> constants) { return JsonArray(constants); }
 
-std::string Table(const std::vector<std::vector<std::string>>& rows) {
+std::string Table(std::vector<std::vector<std::string>> rows) {
   std::vector<size_t> widths;
-  for (const std::vector<std::string>& row : rows) {
+  for (std::vector<std::string>& row : rows) {
+    // What others have called their things must not reach a terminal as orders to it.
+    for (std::string& cell : row) cell = Printable(cell);
     widths.resize(std::max(widths.size(), row.size()));
     for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
   }
@@ -97,7 +101,7 @@ std::string Table(const std::vector<std::vector<std::string>>& rows) {
 std::string Fields(const std::vector<std::pair<std::string, std::string>>& fields) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& [key, value] : fields) rows.push_back({key + ":", value});
-  return Table(rows);
+  return Table(std::move(rows));
 }
 
 std::string InterpreterTable(std::span<const v1::Interpreter> interpreters, absl::Time now) {
@@ -108,7 +112,7 @@ std::string InterpreterTable(std::span<const v1::Interpreter> interpreters, absl
                     ShortDuration(ToDuration(interpreter.cpu_time())), ShortBytes(interpreter.memory_bytes()),
                     ShortDuration(now - ToTime(interpreter.create_time()))});
   }
-  return Table(rows);
+  return Table(std::move(rows));
 }
 
 std::string InterpreterFields(const v1::Interpreter& interpreter, absl::Time now) {
@@ -137,7 +141,7 @@ std::string ChannelTable(std::span<const v1::Channel> channels) {
     rows.push_back({std::string(ChannelId(channel.name())), KindName(channel), StateName(channel),
                     absl::StrCat(channel.length()), CapacityText(channel), absl::StrCat(channel.sent_count())});
   }
-  return Table(rows);
+  return Table(std::move(rows));
 }
 
 std::string ChannelStatsTable(std::span<const v1::Channel> channels) {
@@ -150,7 +154,7 @@ std::string ChannelStatsTable(std::span<const v1::Channel> channels) {
                     absl::StrCat(channel.waiting_receivers()), absl::StrCat(channel.subscriber_count()),
                     absl::StrCat(channel.dropped_count())});
   }
-  return Table(rows);
+  return Table(std::move(rows));
 }
 
 std::string ChannelFields(const v1::Channel& channel) {
@@ -181,7 +185,7 @@ std::string ConstantTable(std::span<const v1::Constant> constants) {
                     absl::StrCat(constant.object_count()), ShortBytes(constant.size_bytes()),
                     absl::StrCat(constant.interpreter_count()), ShortBytes(constant.retired_bytes())});
   }
-  return Table(rows);
+  return Table(std::move(rows));
 }
 
 std::string ConstantFields(const v1::Constant& constant, absl::Time now) {

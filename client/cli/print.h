@@ -27,8 +27,8 @@ std::string JsonDocument(std::span<const v1::Interpreter> interpreters);
 std::string JsonDocument(std::span<const v1::Channel> channels);
 std::string JsonDocument(std::span<const v1::Constant> constants);
 
-// Columns aligned by spaces; the first row holds the headings.
-std::string Table(const std::vector<std::vector<std::string>>& rows);
+// Columns aligned by spaces; the first row holds the headings. Control characters in the cells are escaped.
+std::string Table(std::vector<std::vector<std::string>> rows);
 
 // "key: value" lines, the values aligned.
 std::string Fields(const std::vector<std::pair<std::string, std::string>>& fields);

@@ -13,6 +13,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "client/cli/bar_line.h"
 #include "client/cli/print.h"
 #include "client/cli/session.h"
 
@@ -36,12 +37,10 @@ class ProgressBar {
     if (shown_ && done != total && now - last_ < absl::Milliseconds(100)) return;
     last_ = now;
     shown_ = true;
-    constexpr int64_t kWidth = 30;
     const double part = total == 0 ? 1 : static_cast<double>(done) / static_cast<double>(total);
-    const auto filled = static_cast<size_t>(part * kWidth);
-    const std::string bar = absl::StrCat(std::string(filled, '='), done == total ? "" : ">");
-    session_.Err(absl::StrFormat("\r\033[K[%-*s] %3.0f%%, %s of %s%s", kWidth, bar, part * 100, ShortBytes(done),
-                                 ShortBytes(total), note));
+    const std::string tail =
+        absl::StrFormat("%3.0f%%, %s of %s%s", part * 100, ShortBytes(done), ShortBytes(total), note);
+    session_.Err(absl::StrCat("\r\033[K", BarLine("", part, tail, TerminalColumns())));
   }
 
  private:
