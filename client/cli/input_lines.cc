@@ -16,8 +16,8 @@
 
 namespace interpd::client {
 
-InputLines::InputLines(int fd, std::string name)
-    : fd_(fd), name_(std::move(name)), interrupt_fd_(eventfd(0, EFD_CLOEXEC)) {
+InputLines::InputLines(int fd, std::string name, int other_interrupt_fd)
+    : fd_(fd), name_(std::move(name)), interrupt_fd_(eventfd(0, EFD_CLOEXEC)), other_interrupt_fd_(other_interrupt_fd) {
   PCHECK(interrupt_fd_ >= 0);
 }
 
@@ -62,14 +62,17 @@ bool InputLines::Rewind() {
 }
 
 absl::Status InputLines::Wait(absl::Time deadline) const {
-  pollfd fds[] = {{.fd = fd_, .events = POLLIN}, {.fd = interrupt_fd_, .events = POLLIN}};
+  // poll passes over an fd of -1.
+  pollfd fds[] = {{.fd = fd_, .events = POLLIN},
+                  {.fd = interrupt_fd_, .events = POLLIN},
+                  {.fd = other_interrupt_fd_, .events = POLLIN}};
   int ready = 0;
   do {
     // A poll of an hour at most: its milliseconds are an int.
     const absl::Duration left = std::clamp(deadline - absl::Now(), absl::ZeroDuration(), absl::Hours(1));
-    ready = poll(fds, 2, static_cast<int>(absl::ToInt64Milliseconds(left)));
+    ready = poll(fds, 3, static_cast<int>(absl::ToInt64Milliseconds(left)));
   } while (ready < 0 || (ready == 0 && absl::Now() < deadline));
-  if (fds[1].revents != 0) return absl::CancelledError("interrupted");
+  if (fds[1].revents != 0 || fds[2].revents != 0) return absl::CancelledError("interrupted");
   return ready > 0 ? absl::OkStatus() : absl::DeadlineExceededError(absl::StrCat(name_, " brought no line in time"));
 }
 

@@ -17,8 +17,8 @@ namespace interpd::client {
 // Lines are numbered from 1. Thread safety: Interrupt may be called by any thread.
 class InputLines {
  public:
-  // `fd` stays the caller's; errors call it `name`.
-  InputLines(int fd, std::string name);
+  // `fd` stays the caller's; errors call it `name`. Once `other_interrupt_fd` is readable, it is as after Interrupt.
+  InputLines(int fd, std::string name, int other_interrupt_fd = -1);
   ~InputLines();
   InputLines(const InputLines&) = delete;
   InputLines& operator=(const InputLines&) = delete;
@@ -41,6 +41,7 @@ class InputLines {
   const int fd_;
   const std::string name_;
   const int interrupt_fd_;
+  const int other_interrupt_fd_;  // or -1
   std::string buffer_;
   size_t begin_ = 0;  // of what was not returned yet
   int64_t number_ = 0;

@@ -46,6 +46,9 @@ class Reader {
     absl::StatusOr<std::string> text = ReadFile(file_);
     if (!text.ok()) return text.status();
     absl::Status status = FindJobs(*text);
+    if (file_ == "-") {
+      if (absl::Status status = session_.TakeStdin("the job file"); !status.ok()) return status;
+    }
     for (size_t i = 0; i < entries_.size() && status.ok(); ++i) status = ReadKey(i);
     for (size_t i = 0; i < entries_.size() && status.ok(); ++i) status = ReadJob(entries_[i]);
     if (!status.ok()) return status;

@@ -15,11 +15,10 @@
 namespace interpd::client {
 
 // Each line is a value in JSON; lines of white space are skipped. "-" is standard input, and cannot begin again.
-// NOT_FOUND when the file cannot be read. Errors of later lines say "FILE:LINE: ". While it lives, Ctrl-C ends its
-// reading too.
+// NOT_FOUND when the file cannot be read. Errors of later lines say "FILE:LINE: ". Ctrl-C ends its reading too.
 absl::StatusOr<std::unique_ptr<JobInputs>> LineInputs(Session& session, const std::string& file);
 
-// The paths that match an absolute pattern, as glob(7) has it, sorted. NOT_FOUND when none does.
+// The paths that match an absolute pattern, as glob(7) has it, but for directories, sorted. NOT_FOUND when none does.
 absl::StatusOr<std::unique_ptr<JobInputs>> GlobInputs(const std::string& pattern);
 
 // Those given.

@@ -10,9 +10,12 @@ namespace interpd::client {
 
 absl::Status PlanScript(Session& session, const std::string& file, const JobSettings& flags, absl::Time now,
                         JobPlan* plan) {
+  const bool from_stdin = file == "-";
+  if (from_stdin) {
+    if (absl::Status status = session.TakeStdin("the script"); !status.ok()) return status;
+  }
   absl::StatusOr<std::string> script = ReadFile(file);
   if (!script.ok()) return script.status();
-  const bool from_stdin = file == "-";
   // Where the script really lies, as Python has it, also when it was called by a link.
   std::error_code unresolved;
   const std::filesystem::path real = std::filesystem::canonical(file, unresolved);

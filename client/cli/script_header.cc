@@ -90,7 +90,8 @@ absl::Status ReadValues(const JobOption& option, const toml::node& node, std::ve
 absl::StatusOr<JobSettings> ReadScriptHeader(std::string_view script, const std::string& name,
                                              const std::string& directory) {
   JobSettings settings;
-  absl::StatusOr<std::optional<Block>> block = FindBlock(script, name);
+  // Editors of Windows begin files with it; Python passes over it too.
+  absl::StatusOr<std::optional<Block>> block = FindBlock(absl::StripPrefix(script, "\xEF\xBB\xBF"), name);
   if (!block.ok()) return block.status();
   if (!block->has_value()) return settings;
   const auto line_of = [&](const toml::source_region& source) {

@@ -1,11 +1,14 @@
 #include "client/cli/session.h"
 
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 
+#include "absl/log/check.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "client/address.h"
@@ -40,14 +43,20 @@ absl::StatusOr<absl::Duration> ParseDuration(const std::string& text) {
   return duration;
 }
 
-Session::Session(Interrupts& interrupts) : interrupts_(interrupts) {
+Session::Session(Interrupts& interrupts) : interrupts_(interrupts), interrupt_fd_(eventfd(0, EFD_CLOEXEC)) {
+  PCHECK(interrupt_fd_ >= 0);
   interrupts_.SetHandler([this](int count) {
     if (count > 1) _exit(interrupts_.exit_code());
     cancellation_.Cancel();
+    const uint64_t one = 1;
+    PCHECK(write(interrupt_fd_, &one, sizeof(one)) == sizeof(one));
   });
 }
 
-Session::~Session() { interrupts_.SetHandler(nullptr); }
+Session::~Session() {
+  interrupts_.SetHandler(nullptr);
+  close(interrupt_fd_);
+}
 
 absl::StatusOr<Client*> Session::client() {
   if (client_ != nullptr) return client_.get();
@@ -81,6 +90,15 @@ bool Session::DaemonIsHere() const {
 
 RpcOptions Session::rpc() {
   return {.timeout = ParseDuration(options.timeout).value_or(absl::InfiniteDuration()), .cancellation = &cancellation_};
+}
+
+absl::Status Session::TakeStdin(std::string_view as) {
+  if (stdin_is_.empty()) {
+    stdin_is_ = as;
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("standard input is read once: it is ", stdin_is_, " already, and cannot be ", as, " too"));
 }
 
 void Session::Out(std::string_view text) {

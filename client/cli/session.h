@@ -63,8 +63,14 @@ class Session {
   RpcOptions rpc();
 
   Interrupts& interrupts() { return interrupts_; }
+  // Becomes readable on Ctrl-C, as long as no command has set another handler: for waits beside RPCs.
+  int interrupt_fd() const { return interrupt_fd_; }
   Cancellation& cancellation() { return cancellation_; }
   bool json() const { return options.format == "json"; }
+
+  // To be said before standard input is read to its end, as what: "the script". INVALID_ARGUMENT: it is something else
+  // already.
+  absl::Status TakeStdin(std::string_view as);
 
   // Writes to standard output. When nobody reads it any more, cancels what runs, since there is nothing left to do.
   void Out(std::string_view text);
@@ -82,7 +88,9 @@ class Session {
 
  private:
   Interrupts& interrupts_;
+  const int interrupt_fd_;
   Cancellation cancellation_;
+  std::string stdin_is_;  // empty: nothing yet
   std::unique_ptr<Client> client_;
   std::atomic<int> output_errno_ = 0;
 };

@@ -168,6 +168,27 @@ TEST_F(JobSettingsTest, GlobGivesSortedAbsolutePaths) {
   EXPECT_THAT(none.message(), HasSubstr("nothing matches"));
 }
 
+TEST_F(JobSettingsTest, GlobGivesFilesAndKnowsNoTwoStars) {
+  std::filesystem::create_directories(directory_ / "mixed/directory");
+  Write("mixed/file", "");
+  ASSERT_TRUE(Do("glob", {directory_ / "mixed/*"}).ok());
+  const std::vector<v1::Value> values = Inputs();
+  ASSERT_EQ(values.size(), 1);
+  EXPECT_EQ(values[0].str(), directory_ / "mixed/file");
+  EXPECT_THAT(Do("glob", {directory_ / "mixed/dir*"}).message(), HasSubstr("only directories match"));
+  absl::Status status = Do("glob", {"**/*.jpg"});
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_THAT(status.message(), StartsWith("--glob: \"**\" is not known"));
+}
+
+TEST_F(JobSettingsTest, StandardInputIsReadOnce) {
+  ASSERT_TRUE(session_.TakeStdin("the script").ok());
+  absl::Status status = Do("map", {"-"});
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_EQ(status.message(),
+            "--map: standard input is read once: it is the script already, and cannot be the inputs of a job too");
+}
+
 TEST_F(JobSettingsTest, NamesOfFilesNeedNotBeUtf8) {
   std::filesystem::create_directories(directory_ / "odd");
   Write("odd/caf\xe9\xe2\x82\xac", "");

@@ -17,6 +17,12 @@ using testing::StartsWith;
 
 absl::StatusOr<JobSettings> Read(const std::string& script) { return ReadScriptHeader(script, "a.py", "/scripts"); }
 
+TEST(ScriptHeaderTest, AByteOrderMarkIsNoPartOfTheFirstLine) {
+  absl::StatusOr<JobSettings> settings = Read("\xEF\xBB\xBF# /// interpd\r\n# retries = 2\r\n# ///\r\n");
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_THAT(settings->at("retries").values, ElementsAre("2"));
+}
+
 std::string ErrorOf(const std::string& script) {
   absl::StatusOr<JobSettings> settings = Read(script);
   EXPECT_EQ(settings.status().code(), absl::StatusCode::kInvalidArgument) << script;
