@@ -10,12 +10,15 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "client/cli/files.h"
 #include "client/cli/job_fields.h"
 #include "client/cli/job_inputs.h"
 #include "client/cli/job_script.h"
 #include "client/cli/job_settings.h"
+#include "client/cli/json_escapes.h"
 #include "client/value_batch.h"
 
 namespace interpd::client {
@@ -43,12 +46,12 @@ class Reader {
   }
 
   absl::StatusOr<JobFile> Read() {
-    absl::StatusOr<std::string> text = ReadFile(file_);
-    if (!text.ok()) return text.status();
-    absl::Status status = FindJobs(*text);
     if (file_ == "-") {
       if (absl::Status status = session_.TakeStdin("the job file"); !status.ok()) return status;
     }
+    absl::StatusOr<std::string> text = ReadFile(file_);
+    if (!text.ok()) return text.status();
+    absl::Status status = FindJobs(JoinSurrogates(*std::move(text)));
     for (size_t i = 0; i < entries_.size() && status.ok(); ++i) status = ReadKey(i);
     for (size_t i = 0; i < entries_.size() && status.ok(); ++i) status = ReadJob(entries_[i]);
     if (!status.ok()) return status;
@@ -74,10 +77,12 @@ class Reader {
         Add(document);
         continue;
       }
+      bool seen = false;
       for (const auto& item : document) {
         const YAML::Node& key = item.first;
         if (key.Scalar() != "jobs")
           return YamlError(context_.file, key, key.Scalar(), "there is no such key beside jobs");
+        if (std::exchange(seen, true)) return YamlError(context_.file, key, "jobs", "said twice");
       }
       if (!jobs.IsSequence()) return YamlError(context_.file, jobs, "jobs", "this must be a list of jobs");
       for (const YAML::Node& job : jobs) Add(job);
@@ -211,6 +216,8 @@ class Reader {
       Entry& entry = entries_[next];
       for (int other : entry.local) entry.plan.spec.add_after_submitted(made.positions[other]);
       made.positions[next] = static_cast<int>(placed);
+      const YAML::Mark mark = entry.node.Mark();
+      made.places.push_back(absl::StrCat(context_.file, ":", mark.line + 1, ":", mark.column + 1, ": ", entry.path));
       *made.request.add_jobs() = std::move(entry.plan.spec);
       made.inputs.push_back(std::move(entry.plan.inputs));
     }
@@ -232,6 +239,18 @@ class Reader {
 };
 
 }  // namespace
+
+absl::Status InJobFile(const JobFile& file, const absl::Status& status) {
+  for (size_t i = 0; i < file.places.size(); ++i) {
+    std::string_view rest = status.message();
+    if (!absl::ConsumePrefix(&rest, absl::StrCat("jobs[", i, "]"))) continue;
+    absl::Status said(status.code(), absl::StrCat(file.places[i], rest));
+    status.ForEachPayload(
+        [&said](std::string_view type, const absl::Cord& payload) { said.SetPayload(type, payload); });
+    return said;
+  }
+  return status;
+}
 
 absl::StatusOr<JobFile> ReadJobFile(Session& session, const std::string& file, absl::Time now) {
   return Reader(session, file, now).Read();

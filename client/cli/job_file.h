@@ -34,7 +34,12 @@ struct JobFile {
   std::vector<std::unique_ptr<JobInputs>> inputs;  // of jobs(i), or null
   // positions[i] is where the i-th job of the file is in the request, which has each behind those it waits for.
   std::vector<int> positions;
+  // Of jobs(i): "FILE:LINE:COLUMN: jobs[1]", with its place in the file.
+  std::vector<std::string> places;
 };
+
+// The daemon's error about a job of the request, which says "jobs[0].retries must be ...", as one about the file.
+absl::Status InJobFile(const JobFile& file, const absl::Status& status);
 
 // Errors say "FILE:LINE:COLUMN: jobs[1].retries: ...".
 absl::StatusOr<JobFile> ReadJobFile(Session& session, const std::string& file, absl::Time now);

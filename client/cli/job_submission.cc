@@ -1,6 +1,7 @@
 #include "client/cli/job_submission.h"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -8,6 +9,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/job_ids.h"
 #include "client/cli/job_script.h"
+#include "client/cli/utf8.h"
 #include "client/client.h"
 
 namespace interpd::client {
@@ -53,10 +55,29 @@ absl::StatusOr<v1::Job> SubmitScript(Session& session, Client& client, const Sub
   v1::JobSpec& spec = *request.add_jobs();
   spec = std::move(plan.spec);
   for (const std::string& arg : session.script_args) spec.add_args(arg);
+  if (status = CheckText(spec); !status.ok()) return status;
   absl::StatusOr<std::vector<v1::Job>> jobs = Submit(session, client, std::move(request), std::span(&plan.inputs, 1));
   if (!jobs.ok()) return jobs.status();
   if (jobs->empty()) return absl::InternalError("the daemon has not said which job it has made");
   return std::move(jobs->front());
+}
+
+absl::Status CheckText(const v1::JobSpec& spec) {
+  const v1::InterpreterConfig& interpreter = spec.interpreter();
+  std::vector<std::pair<std::string, std::string_view>> texts = {{"the name", spec.display_name()},
+                                                                 {"the script's path", spec.script_name()},
+                                                                 {"the script", spec.script()},
+                                                                 {"cron", spec.cron()},
+                                                                 {"the working directory", interpreter.cwd()},
+                                                                 {"the path of venv", interpreter.venv()}};
+  for (int i = 0; i < spec.args_size(); ++i) texts.emplace_back(absl::StrCat("argument ", i + 1), spec.args(i));
+  for (const std::string& path : interpreter.path()) texts.emplace_back("a directory of path", path);
+  for (const std::string& job : spec.after()) texts.emplace_back("the name of a job in after", job);
+  for (const auto& [what, text] : texts) {
+    if (IsUtf8(text)) continue;
+    return absl::InvalidArgumentError(absl::StrCat(what, " is no UTF-8: ", Printable(text.substr(0, 80))));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<v1::Job>> Submit(Session& session, Client& client, v1::SubmitJobsRequest request,

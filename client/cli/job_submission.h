@@ -32,6 +32,9 @@ void AddSubmissionOptions(CLI::App& command, Submission& submission, const std::
 // Submits the script with session.script_args. `watch` gets whether --watch was said, in the script too.
 absl::StatusOr<v1::Job> SubmitScript(Session& session, Client& client, const Submission& submission, bool* watch);
 
+// INVALID_ARGUMENT: something in it is no UTF-8, which the daemon would refuse without a word about what.
+absl::Status CheckText(const v1::JobSpec& spec);
+
 // Submits jobs; the names of those they wait for may be beginnings of IDs.
 absl::StatusOr<std::vector<v1::Job>> Submit(Session& session, Client& client, v1::SubmitJobsRequest request,
                                             std::span<const std::unique_ptr<JobInputs>> inputs);

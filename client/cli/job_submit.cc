@@ -34,8 +34,12 @@ absl::StatusOr<std::vector<v1::Job>> SubmitFile(Session& session, Client& client
   absl::StatusOr<JobFile> file = ReadJobFile(session, options.job_file, absl::Now());
   if (!file.ok()) return file.status();
   file->request.set_request_id(options.submission.request_id);
+  for (int i = 0; i < file->request.jobs_size(); ++i) {
+    absl::Status status = CheckText(file->request.jobs(i));
+    if (!status.ok()) return absl::Status(status.code(), absl::StrCat(file->places[i], ": ", status.message()));
+  }
   absl::StatusOr<std::vector<v1::Job>> jobs = Submit(session, client, std::move(file->request), file->inputs);
-  if (!jobs.ok()) return jobs.status();
+  if (!jobs.ok()) return InJobFile(*file, jobs.status());
   if (jobs->size() != file->positions.size()) return absl::InternalError("the daemon has made another number of jobs");
   std::vector<v1::Job> ordered;
   for (int position : file->positions) ordered.push_back((*jobs)[position]);
@@ -65,7 +69,14 @@ int SubmitCommand(Session& session, const SubmitOptions& options) {
     if (!made.ok()) return session.Fail(made.status());
     jobs.push_back(*std::move(made));
   }
-  session.Out(!session.json() ? IdsOf(jobs) : jobs.size() == 1 ? JsonDocument(jobs[0]) : JobDocument(jobs));
+  if (!session.json()) {
+    session.Out(IdsOf(jobs));
+  } else if (!watch) {
+    session.Out(jobs.size() == 1 ? JsonDocument(jobs[0]) : JobDocument(jobs));
+  } else {
+    // The document comes in the end; who leaves before must know what is left behind.
+    for (const v1::Job& job : jobs) session.Err(absl::StrCat("interpctl: submitted ", JobId(job.name()), "\n"));
+  }
   if (!watch) return kOk;
   std::vector<std::string> names;
   for (const v1::Job& job : jobs) names.push_back(job.name());
@@ -97,7 +108,8 @@ void AddJobSubmitCommand(CLI::App& job, Session& session) {
       "Without inputs the script runs once, as `python FILE ARG...` would. With --map, --range, --glob or "
       "--map-results\n"
       "its function task(item) is called for each input, and what it returns is the task's result. The job is on the\n"
-      "daemon's disk when its ID is printed. --timeout, behind `submit`, is that of one attempt.\n\n"
+      "daemon's disk when its ID is printed. --timeout, behind `submit`, is that of one attempt.\n"
+      "With --watch -o json the document is that of the job in the end, and its ID goes to standard error.\n\n"
       "Options may stand in the script too, in TOML, under their long names; the command line comes first:\n"
       "  # /// interpd\n"
       "  # glob = \"photos/*.jpg\"\n"

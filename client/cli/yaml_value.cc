@@ -1,6 +1,7 @@
 #include "client/cli/yaml_value.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -46,6 +47,14 @@ bool IsFloat(std::string_view text) {
          absl::SimpleAtod(text, &number);
 }
 
+bool IsNull(std::string_view text) {
+  return text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL";
+}
+
+bool IsBool(std::string_view text) {
+  return text == "true" || text == "True" || text == "TRUE" || text == "false" || text == "False" || text == "FALSE";
+}
+
 bool IsNan(std::string_view text) { return text == ".nan" || text == ".NaN" || text == ".NAN"; }
 
 std::string Quoted(const std::string& text) {
@@ -67,12 +76,34 @@ std::string IntText(std::string_view text) {
   return absl::StrCat(negative ? "-" : "", text);
 }
 
-std::string FloatText(std::string_view text) {
+absl::StatusOr<std::string> FloatText(std::string_view text) {
   if (IsNan(text)) return "NaN";
   if (absl::EndsWithIgnoreCase(text, ".inf")) return absl::StartsWith(text, "-") ? "-Infinity" : "Infinity";
   double number = 0;
   (void)absl::SimpleAtod(text, &number);
+  if (std::isinf(number)) return absl::OutOfRangeError(absl::StrCat(text, " is too large for a float"));
   return nlohmann::json(number).dump();
+}
+
+// A tag may say of any text that it is of a type.
+bool IsOfType(std::string_view text, std::string_view type) {
+  if (type == "null") return IsNull(text);
+  if (type == "bool") return IsBool(text);
+  if (type == "int") return IsInt(text);
+  if (type == "float") return IsFloat(text) || IsNan(text) || IsInt(text);
+  return true;
+}
+
+absl::StatusOr<std::string> ScalarText(const YAML::Node& node) {
+  const std::string type = YamlScalarType(node);
+  const std::string& text = node.Scalar();
+  if (!IsOfType(text, type)) return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" is no ", type));
+  if (type == "null") return "null";
+  if (type == "bool") return absl::AsciiStrToLower(text);
+  if (type == "int") return IntText(text);
+  // An int that is said to be a float may be in hexadecimal.
+  if (type == "float") return FloatText(IsInt(text) ? IntText(text) : text);
+  return Quoted(text);
 }
 
 absl::Status AppendJson(const YAML::Node& node, int depth, std::string& out) {
@@ -108,13 +139,9 @@ absl::Status AppendJson(const YAML::Node& node, int depth, std::string& out) {
     });
     out += plain ? "}" : "]}";
   } else if (node.IsScalar()) {
-    const std::string type = YamlScalarType(node);
-    const std::string& text = node.Scalar();
-    out += type == "null"    ? "null"
-           : type == "bool"  ? absl::AsciiStrToLower(text)
-           : type == "int"   ? IntText(text)
-           : type == "float" ? FloatText(text)
-                             : Quoted(text);
+    absl::StatusOr<std::string> text = ScalarText(node);
+    if (!text.ok()) return text.status();
+    out += *text;
   } else {
     out += "null";
   }
@@ -129,10 +156,8 @@ std::string YamlScalarType(const YAML::Node& scalar) {
   // "?" is a plain scalar, "!" one in quotes.
   if (std::string_view name = tag; absl::ConsumePrefix(&name, "tag:yaml.org,2002:")) return std::string(name);
   if (tag == "!") return "str";
-  if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL") return "null";
-  for (std::string_view word : {"true", "True", "TRUE", "false", "False", "FALSE"}) {
-    if (text == word) return "bool";
-  }
+  if (IsNull(text)) return "null";
+  if (IsBool(text)) return "bool";
   return IsInt(text) ? "int" : IsFloat(text) || IsNan(text) ? "float" : "str";
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/interrupts.h"
 #include "client/cli/value_json.h"
@@ -252,6 +253,40 @@ TEST_F(JobFileTest, JobsThatWaitForEachOtherAreRefused) {
               HasSubstr("jobs[0].after: this job waits for itself"));
   EXPECT_THAT(ErrorOf("{key: a, script: pass, after: a}\n"), HasSubstr("waits for itself"));
   EXPECT_THAT(ErrorOf("{script: pass, after_submitted: [3]}\n"), HasSubstr("there is no jobs[3]"));
+}
+
+TEST_F(JobFileTest, AJsonFileMayHoldEveryCharacterAsEscapes) {
+  EXPECT_THAT(
+      Values(
+          One(R"({"script": "pass", "values": ["\ud83d\uDE00!", "\\ud83d\\ude00", "\u20ac", "a\/\"\ud83d\ude00"]})")),
+      ElementsAre("\"😀!\"", R"("\\ud83d\\ude00")", "\"€\"", R"("a/\"😀")"));
+}
+
+TEST_F(JobFileTest, NothingIsLostInSilence) {
+  EXPECT_THAT(ErrorOf("jobs:\n- script: pass\njobs:\n- script: pass\n"), StartsWith("3:1: jobs: said twice"));
+  EXPECT_THAT(ErrorOf("script: pass\nvalues: [1, 1e400]\n"),
+              StartsWith("2:13: jobs[0].values[1]: 1e400 is too large for a float"));
+  EXPECT_THAT(ErrorOf("script: pass\nvalues: [[-1e400]]\n"), HasSubstr("too large"));
+  EXPECT_THAT(ErrorOf("script: pass\nvalues: [!!float abc]\n"), HasSubstr("\"abc\" is no float"));
+  EXPECT_THAT(ErrorOf("script: pass\nvalues: [!!int 1.5]\n"), HasSubstr("\"1.5\" is no int"));
+  EXPECT_THAT(ErrorOf("script: pass\nvalues: [!!bool maybe]\n"), HasSubstr("\"maybe\" is no bool"));
+  EXPECT_THAT(ErrorOf("script: pass\nvalues: [!!null x]\n"), HasSubstr("\"x\" is no null"));
+  EXPECT_THAT(Values(One("script: pass\nvalues: [!!float 5, !!float 0x10, !!int '7', !!float .inf]\n")),
+              ElementsAre("5.0", "16.0", "7", "Infinity"));
+}
+
+TEST_F(JobFileTest, ErrorsOfTheDaemonAreAboutTheFile) {
+  const JobFile file = Jobs("jobs:\n- {key: b, script: pass, after: a}\n- {key: a, script: pass}\n");
+  absl::Status status = absl::InvalidArgumentError("jobs[1].retries must be 0 to 1000");
+  status.SetPayload("type", absl::Cord("reason"));
+  const absl::Status said = InJobFile(file, status);
+  EXPECT_EQ(said.message(),
+            absl::StrCat((directory_ / "jobs.yaml").string(), ":2:3: jobs[0].retries must be 0 to 1000"));
+  EXPECT_EQ(said.code(), status.code());
+  EXPECT_EQ(said.GetPayload("type"), absl::Cord("reason"));
+  EXPECT_THAT(std::string(InJobFile(file, absl::NotFoundError("jobs[0].after[0] x")).message()),
+              HasSubstr("jobs.yaml:3:3: jobs[1].after[0] x"));
+  EXPECT_EQ(InJobFile(file, absl::InternalError("jobs")).message(), "jobs");
 }
 
 TEST_F(JobFileTest, AValueWithinItselfIsRefused) {
