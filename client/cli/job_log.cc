@@ -34,37 +34,39 @@ std::string LinePrefixer::Rest(const std::string& prefix) {
 void JobLog::Show(const v1::JobLogsResponse& entry) {
   const Writer writer = {entry.task_index(), entry.attempt(), static_cast<int32_t>(entry.output().stream())};
   std::string_view text = entry.output().data();
-  shown_[writer] += static_cast<int64_t>(text.size());
-  if (auto again = skip_.find(writer); again != skip_.end()) {
-    const size_t skipped = std::min(static_cast<size_t>(again->second), text.size());
-    text.remove_prefix(skipped);
-    again->second -= static_cast<int64_t>(skipped);
-    if (again->second == 0) skip_.erase(again);
-    if (text.empty()) return;
+  const int64_t begin = come_[writer];
+  const int64_t end = come_[writer] += static_cast<int64_t>(text.size());
+  int64_t& shown = shown_[writer];
+  text.remove_prefix(std::min(static_cast<size_t>(std::max(shown - begin, int64_t{0})), text.size()));
+  shown = std::max(shown, end);
+  const int64_t dropped =
+      entry.dropped_bytes() > 0 && told_of_dropped_.insert(writer).second ? entry.dropped_bytes() : 0;
+  if (text.empty() && dropped == 0) return;
+  if (form_ == LogForm::kJson) {
+    v1::JobLogsResponse rest = entry;
+    rest.mutable_output()->set_data(std::string(text));
+    rest.set_dropped_bytes(dropped);
+    session_.Out(MessageToJson(rest) + "\n");
+    return;
   }
-  Write(writer, text);
-  if (entry.dropped_bytes() > 0) {
+  if (!text.empty()) Write(writer, text);
+  if (dropped > 0) {
     Flush();
-    session_.Err(absl::StrCat("interpctl: task ", entry.task_index(), " wrote ", entry.dropped_bytes(),
-                              " bytes more than are kept\n"));
+    session_.Err(
+        absl::StrCat("interpctl: task ", entry.task_index(), " wrote ", dropped, " bytes more than are kept\n"));
   }
 }
 
 void JobLog::Write(const Writer& writer, std::string_view text) {
   v1::Output output;
   output.set_stream(static_cast<v1::Output::Stream>(std::get<2>(writer)));
-  if (prefix_) {
+  if (form_ == LogForm::kPrefixed) {
     LinePrefixer& lines = lines_[writer];
     output.set_data(lines.Take(absl::StrCat("[task ", std::get<0>(writer), "] "), text));
   } else {
     output.set_data(std::string(text));
   }
   ShowOutput(session_, output);
-}
-
-void JobLog::BeginAgain() {
-  for (const auto& [writer, bytes] : skip_) shown_[writer] = std::max(shown_[writer], bytes);
-  skip_ = std::exchange(shown_, {});
 }
 
 void JobLog::Flush() {
@@ -78,27 +80,18 @@ void JobLog::Flush() {
 }
 
 absl::Status ShowJobLog(Session& session, Client& client, const std::string& name, std::optional<int64_t> task,
-                        bool follow, bool prefix) {
+                        bool follow, LogForm form) {
   v1::JobLogsRequest request;
   request.set_name(name);
   request.set_follow(follow);
   if (task.has_value()) request.set_task_index(*task);
-  JobLog log(session, prefix);
+  JobLog log(session, form);
   const auto attempt = [&](const RpcOptions& options) {
     log.BeginAgain();
-    return client.JobLogs(
-        request,
-        [&](const v1::JobLogsResponse& entry) {
-          if (session.json()) {
-            session.Out(MessageToJson(entry) + "\n");
-          } else {
-            log.Show(entry);
-          }
-        },
-        options);
+    return client.JobLogs(request, [&](const v1::JobLogsResponse& entry) { log.Show(entry); }, options);
   };
   // What is there is there at once; only who waits for more waits for a daemon.
-  return follow && !session.json() ? AcrossRestarts(session, client, attempt) : attempt(session.rpc());
+  return follow ? AcrossRestarts(session, client, attempt) : attempt(session.rpc());
 }
 
 }  // namespace interpd::client

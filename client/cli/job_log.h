@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -28,19 +29,24 @@ class LinePrefixer {
   std::string kept_;
 };
 
+enum class LogForm {
+  kPlain,     // what tasks write is passed on as it is
+  kPrefixed,  // lines begin with "[task N] "
+  kJson,      // each entry is a document, on a line of standard output
+};
+
 // Thread safety: none.
 class JobLog {
  public:
-  // With `prefix`, lines begin with "[task N] "; without, what tasks write is passed on as it is.
-  JobLog(Session& session, bool prefix) : session_(session), prefix_(prefix) {}
+  JobLog(Session& session, LogForm form) : session_(session), form_(form) {}
   ~JobLog() { Flush(); }
   JobLog(const JobLog&) = delete;
   JobLog& operator=(const JobLog&) = delete;
 
   void Show(const v1::JobLogsResponse& entry);
 
-  // The log is about to come from its beginning once more: what was shown is not shown again.
-  void BeginAgain();
+  // The log is about to come from its beginning once more, which may happen often: what was shown is not shown again.
+  void BeginAgain() { come_.clear(); }
 
   // Shows what tasks have written without a line end.
   void Flush();
@@ -52,16 +58,18 @@ class JobLog {
   void Write(const Writer& writer, std::string_view text);
 
   Session& session_;
-  const bool prefix_;
-  std::map<Writer, int64_t> shown_;  // bytes, since the log has begun
-  std::map<Writer, int64_t> skip_;   // bytes of those that come now that were shown before
+  const LogForm form_;
+  // Bytes from the beginning of what each has written: so many were shown, and so many have come this time.
+  std::map<Writer, int64_t> shown_;
+  std::map<Writer, int64_t> come_;
+  std::set<Writer> told_of_dropped_;
   std::map<Writer, LinePrefixer> lines_;
 };
 
 // Shows the log of a job, or of one of its tasks, and with `follow` goes on until the job has ended, across restarts of
 // the daemon.
 absl::Status ShowJobLog(Session& session, Client& client, const std::string& name, std::optional<int64_t> task,
-                        bool follow, bool prefix);
+                        bool follow, LogForm form);
 
 }  // namespace interpd::client
 

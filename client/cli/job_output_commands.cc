@@ -31,15 +31,15 @@ int Logs(Session& session, const LogsOptions& options) {
   if (!client.ok()) return session.Fail(client.status());
   absl::StatusOr<std::string> name = FindJob(session, **client, options.id);
   if (!name.ok()) return session.Fail(name.status());
-  bool prefix = false;
-  if (!options.has_task && !options.no_prefix) {
+  LogForm form = session.json() ? LogForm::kJson : LogForm::kPlain;
+  if (form == LogForm::kPlain && !options.has_task && !options.no_prefix) {
     absl::StatusOr<v1::Job> job = (*client)->GetJob(*name, session.rpc());
     if (!job.ok()) return session.Fail(job.status());
     // As long as it is not known how many tasks there will be, there are inputs.
-    prefix = job->task_count() != 1;
+    if (job->task_count() != 1) form = LogForm::kPrefixed;
   }
   const std::optional<int64_t> task = options.has_task ? std::optional(options.task) : std::nullopt;
-  absl::Status status = ShowJobLog(session, **client, *name, task, options.follow, prefix);
+  absl::Status status = ShowJobLog(session, **client, *name, task, options.follow, form);
   return status.ok() ? kOk : session.Fail(status);
 }
 
@@ -141,7 +141,7 @@ void AddJobLogsCommand(CLI::App& job, Session& session) {
   logs->usage("interpctl job logs JOB [--task N] [--follow] [--no-prefix] [OPTIONS]");
   logs->footer(
       "What was written to standard error goes there. Lines begin with \"[task N] \" when the job has several tasks.\n"
-      "With -o json every line is a document.\n\n"
+      "With -o json every line is a document, of an output as it came.\n\n"
       "Examples:\n"
       "  interpctl job logs abcdefghij --follow\n"
       "  interpctl job logs abcdefghij --task 7");

@@ -1,10 +1,14 @@
 // What people and scripts read about jobs: progress, logs of several tasks, results.
 #include <gmock/gmock.h>
+#include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 
 #include <map>
 #include <string>
+#include <string_view>
 
+#include "absl/strings/str_split.h"
+#include "client/cli/interrupts.h"
 #include "client/cli/job_log.h"
 #include "client/cli/job_print.h"
 #include "client/cli/job_progress.h"
@@ -52,6 +56,70 @@ TEST(LinePrefixerTest, ALineWithoutEndTakesBoundedMemory) {
   size_t shown = 0;
   for (int i = 0; i < 100; ++i) shown += lines.Take("> ", std::string(4096, 'x')).size();
   EXPECT_GT(shown, 300 * 1024);
+}
+
+class JobLogTest : public testing::Test {
+ protected:
+  static v1::JobLogsResponse Entry(int64_t task, const std::string& text, int64_t dropped = 0) {
+    v1::JobLogsResponse entry;
+    entry.set_task_index(task);
+    entry.set_attempt(1);
+    entry.mutable_output()->set_stream(v1::Output::STDOUT);
+    entry.mutable_output()->set_data(text);
+    entry.set_dropped_bytes(dropped);
+    return entry;
+  }
+
+  // What is printed of a log that begins twice anew, in the middle of pieces and cut into others.
+  static std::string Printed(JobLog& log) {
+    testing::internal::CaptureStdout();
+    log.Show(Entry(0, "first\n"));
+    log.Show(Entry(1, "other\n"));
+    log.Show(Entry(0, "second\n"));
+    log.BeginAgain();
+    log.Show(Entry(0, "fir"));
+    log.BeginAgain();
+    log.Show(Entry(0, "first\nsec"));
+    log.Show(Entry(1, "other\n"));
+    log.Show(Entry(0, "ond\nthird\n"));
+    log.BeginAgain();
+    log.BeginAgain();
+    log.Show(Entry(0, "first\nsecond\nthird\nfourth\n"));
+    return testing::internal::GetCapturedStdout();
+  }
+
+  Interrupts interrupts_;
+  Session session_{interrupts_};
+};
+
+TEST_F(JobLogTest, WhatWasShownIsNotShownAgainHoweverOftenTheConnectionBreaks) {
+  JobLog log(session_, LogForm::kPlain);
+  EXPECT_EQ(Printed(log), "first\nother\nsecond\nthird\nfourth\n");
+}
+
+TEST_F(JobLogTest, DocumentsAreNotShownAgainEither) {
+  session_.options.format = "json";
+  JobLog log(session_, LogForm::kJson);
+  std::string data;
+  for (std::string_view line : absl::StrSplit(Printed(log), '\n', absl::SkipEmpty())) {
+    v1::JobLogsResponse entry;
+    ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(std::string(line), &entry).ok()) << line;
+    data += entry.output().data();
+  }
+  EXPECT_EQ(data, "first\nother\nsecond\nthird\nfourth\n");
+}
+
+TEST_F(JobLogTest, WhatIsNotKeptIsSaidOnce) {
+  JobLog log(session_, LogForm::kPlain);
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  for (int i = 0; i < 3; ++i) {
+    log.Show(Entry(0, "a\n"));
+    log.Show(Entry(0, "", 7));
+    log.BeginAgain();
+  }
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "interpctl: task 0 wrote 7 bytes more than are kept\n");
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "a\n");
 }
 
 v1::Task Succeeded() {
