@@ -1,4 +1,6 @@
 // token create, list, revoke: the file of bearer tokens, on the operator's machine. No daemon is asked.
+#include <sys/stat.h>
+
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -37,6 +39,13 @@ std::string ShownTime(absl::Time time) {
   return time == absl::InfiniteFuture() ? "never" : absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
 }
 
+// As a rule the daemon runs as a user of its own, who does not get to read a file that root makes.
+std::string OwnerHint(const std::string& file) {
+  struct stat there;
+  if (stat(file.c_str(), &there) != 0 || there.st_uid != 0 || (there.st_mode & (S_IRGRP | S_IROTH)) != 0) return "";
+  return absl::StrCat("only root may read ", file, "; for a daemon that runs as interpd: chown interpd ", file, "\n");
+}
+
 nlohmann::json JsonOf(const TokenEntry& entry) {
   return {
       {"id", entry.Id()}, {"principal", entry.principal}, {"role", entry.role}, {"expires", ShownTime(entry.expires)}};
@@ -52,6 +61,7 @@ int Create(Session& session, const TokenOptions& options) {
   }
   absl::Status added = AddToken(options.file, entry);
   if (!added.ok()) return session.Fail(added);
+  if (!session.options.quiet) session.Err(OwnerHint(options.file));
   if (session.json()) {
     nlohmann::json document = JsonOf(entry);
     document["token"] = token;
@@ -130,7 +140,10 @@ void AddTokenCommands(CLI::App& app, Session& session) {
                            "", "lifetime"));
     AddFileOption(create, options->file);
     create->usage("interpctl token create --principal PRINCIPAL --role ROLE [--expires TIME] [--file FILE] [OPTIONS]");
-    create->footer("Example:\n  interpctl token create --principal ci --role user --expires 90d >ci.token");
+    create->footer(
+        "A file that this makes belongs to who runs it, and nobody else may read it. When root makes it for a daemon\n"
+        "of another user, make it that user's: chown interpd FILE.\n\n"
+        "Example:\n  interpctl token create --principal ci --role user --expires 90d >ci.token");
     create->callback(
         [&session, options] { session.command = [&session, options] { return Create(session, *options); }; });
   }

@@ -187,6 +187,20 @@ def test_certificates_and_tokens_reload(ask, tcp, authority, tokens, directory):
     authority.file("pem", "server").write_text(good)
 
 
+def test_root_is_told_that_the_daemon_may_not_read_its_file_of_tokens(directory):
+    if os.getuid() != 0:
+        pytest.skip("only root makes files of root")
+    book = directory / "book of root"
+
+    def said():
+        return subprocess.run([INTERPCTL, "token", "create", "--principal", "a", "--role", "user", "--file", book],
+                              check=True, capture_output=True, text=True).stderr
+
+    assert f"chown interpd {book}\n" in said()
+    os.chown(book, ALICE, ALICE)
+    assert "chown" not in said()
+
+
 def test_the_audit_log(ask, tokens, directory):
     ask("--token-file", tokens["alice"], "create", 'audited')
     ask("--token-file", tokens["alice"], "close", "audited")
