@@ -1,12 +1,14 @@
 #include "daemon/access.h"
 
+#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "absl/algorithm/container.h"
-#include "absl/log/check.h"
+#include "absl/log/log.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -64,11 +66,18 @@ absl::Status Access::Configure(const AccessConfig& config) {
   }
   if (!config.token_file.empty()) {
     absl::StatusOr<std::vector<TokenEntry>> tokens = ReadTokenFile(config.token_file);
-    if (!tokens.ok()) return tokens.status();
-    policy->tokens = *std::move(tokens);
+    const bool gone = !tokens.ok() && faccessat(AT_FDCWD, config.token_file.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0 &&
+                      errno == ENOENT;
+    if (!tokens.ok() && !(gone && generation() > 0)) return tokens.status();
+    if (tokens.ok()) {
+      policy->tokens = *std::move(tokens);
+    } else {
+      LOG(WARNING) << "there is no token file " << config.token_file << " any more: no token holds";
+    }
   }
   absl::MutexLock lock(mutex_);
   policy_ = std::move(policy);
+  user_names_.clear();
   ++generation_;
   return absl::OkStatus();
 }
@@ -90,21 +99,32 @@ PrincipalRef Access::OfUnixPeer(const PeerCredentials& peer) {
   });
   const bool found = rule != policy->rules.end();
   if (!found && peer.uid != own_uid_ && peer.uid != 0) return nullptr;
-  std::string name;
-  {
-    absl::MutexLock lock(mutex_);
-    auto known = user_names_.find(peer.uid);
-    if (known != user_names_.end()) name = known->second;
+  const Role role = found ? *rule->role : Role::kAdmin;
+  absl::StatusOr<std::string> name = NameOfUser(peer.uid);
+  if (!name.ok()) {
+    // A user's resources go by the name, so that it must be the right one. Nothing of an admin or viewer does, and the
+    // daemon can still be told to drain.
+    LOG(WARNING) << "cannot look up the name of user " << peer.uid << ": " << name.status().message();
+    if (role == Role::kUser) return nullptr;
+    name = absl::StrCat(peer.uid);
   }
-  if (name.empty()) {
-    name = UserName(peer.uid);
-    absl::MutexLock lock(mutex_);
-    user_names_.emplace(peer.uid, name);
-  }
-  return found ? Remember("unix", name, *rule->role, rule->grant.limits) : Remember("unix", name, Role::kAdmin, {});
+  return Remember("unix", *name, role, found ? rule->grant.limits : PrincipalLimits());
 }
 
-PrincipalRef Access::OfTcpPeer(const TcpPeer& peer) {
+absl::StatusOr<std::string> Access::NameOfUser(uid_t uid) {
+  {
+    absl::MutexLock lock(mutex_);
+    auto known = user_names_.find(uid);
+    if (known != user_names_.end()) return known->second;
+  }
+  absl::StatusOr<std::string> name = UserName(uid);
+  if (!name.ok()) return name;
+  absl::MutexLock lock(mutex_);
+  return user_names_.emplace(uid, *std::move(name)).first->second;
+}
+
+PrincipalRef Access::OfTcpPeer(const TcpPeer& peer, absl::Time* expires) {
+  if (expires != nullptr) *expires = absl::InfiniteFuture();
   if (!peer.tls) return anonymous_;
   const std::shared_ptr<const Policy> policy = this->policy();
   if (!peer.authorization.empty()) {
@@ -118,6 +138,7 @@ PrincipalRef Access::OfTcpPeer(const TcpPeer& peer) {
       if (CRYPTO_memcmp(candidate.hash.data(), hash.data(), hash.size()) == 0) entry = &candidate;
     }
     if (entry == nullptr || absl::Now() >= entry->expires) return nullptr;
+    if (expires != nullptr) *expires = entry->expires;
     auto rule = absl::c_find_if(policy->rules, [entry](const Rule& rule) {
       return rule.grant.token == "*" || rule.grant.token == entry->principal;
     });
@@ -125,8 +146,9 @@ PrincipalRef Access::OfTcpPeer(const TcpPeer& peer) {
     const Role role = found && rule->role ? *rule->role : *ParseRole(entry->role);
     return Remember("token", entry->principal, role, found ? rule->grant.limits : PrincipalLimits());
   }
-  if (peer.certificate_names.empty()) return nullptr;
-  const std::string& name = peer.certificate_names.front();
+  auto first = absl::c_find_if(peer.certificate_names, [](const std::string& name) { return !name.empty(); });
+  if (first == peer.certificate_names.end()) return nullptr;
+  const std::string& name = *first;
   if (policy->rules.empty()) return Remember("cert", name, Role::kAdmin, {});
   auto rule = absl::c_find_if(policy->rules, [&peer](const Rule& rule) {
     return rule.grant.certificate == "*" ||

@@ -35,8 +35,9 @@ namespace interpd::daemon {
 // What a client over TCP shows.
 struct TcpPeer {
   bool tls = false;
-  std::vector<std::string> certificate_names;  // of one that was verified: its subject's common name, then the others
-  std::string_view authorization;              // of its metadata
+  // Of one that was verified: its subject's common name, which may be empty, then the others.
+  std::vector<std::string> certificate_names;
+  std::string_view authorization;  // of its metadata
 };
 
 class Access {
@@ -45,7 +46,8 @@ class Access {
   Access();
   ~Access();
 
-  // Errors: there is no such user or group, the token file is wrong. Then what was before goes on.
+  // Errors: there is no such user or group, the token file is wrong. Then what was before goes on. A token file that is
+  // gone is an error the first time only: who takes it away later means its tokens to hold no longer.
   absl::Status Configure(const AccessConfig& config);
 
   // Grows with each Configure.
@@ -54,11 +56,12 @@ class Access {
     return generation_;
   }
 
-  // None: refused. The first time for a user it reads files: not for the event loop.
+  // None: refused, as is a user whose name cannot be found out just now. The first time for a user it reads files: not
+  // for the event loop.
   PrincipalRef OfUnixPeer(const PeerCredentials& peer);
 
-  // None: refused.
-  PrincipalRef OfTcpPeer(const TcpPeer& peer);
+  // None: refused. Until when it holds is put in `expires`, if that is not null.
+  PrincipalRef OfTcpPeer(const TcpPeer& peer, absl::Time* expires = nullptr);
 
  private:
   struct Policy;
@@ -67,6 +70,8 @@ class Access {
     absl::MutexLock lock(mutex_);
     return policy_;
   }
+  // Errors: it cannot be found out.
+  absl::StatusOr<std::string> NameOfUser(uid_t uid);
   PrincipalRef Remember(std::string_view kind, const std::string& name, Role role, const PrincipalLimits& limits);
 
   const uid_t own_uid_;
@@ -74,7 +79,7 @@ class Access {
   mutable absl::Mutex mutex_;
   std::shared_ptr<const Policy> policy_ ABSL_GUARDED_BY(mutex_);
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;
-  absl::flat_hash_map<uid_t, std::string> user_names_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<uid_t, std::string> user_names_ ABSL_GUARDED_BY(mutex_);  // since the last Configure
   // The last one made of each name: clients of one name share it as long as nothing about it changes.
   absl::flat_hash_map<std::string, PrincipalRef> made_ ABSL_GUARDED_BY(mutex_);
 };

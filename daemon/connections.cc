@@ -112,8 +112,28 @@ void Connections::Sweep() {
 }
 
 void Connections::Renew(absl::FunctionRef<PrincipalRef(const PeerCredentials&)> principal_of) {
+  struct One {
+    int number;
+    ino_t socket;
+    PeerCredentials peer;
+    PrincipalRef principal;
+  };
+  absl::MutexLock renewing(renewing_);
+  std::vector<One> all;
+  {
+    absl::MutexLock lock(mutex_);
+    for (const auto& [number, connection] : connections_)
+      all.push_back({number, connection.socket, connection.peer, {}});
+  }
+  // Without the lock: it may read files, and the event loop is not to wait for them.
+  for (One& one : all) one.principal = principal_of(one.peer);
   absl::MutexLock lock(mutex_);
-  for (auto& [number, connection] : connections_) connection.principal = principal_of(connection.peer);
+  for (One& one : all) {
+    auto found = connections_.find(one.number);
+    if (found != connections_.end() && found->second.socket == one.socket) {
+      found->second.principal = std::move(one.principal);
+    }
+  }
 }
 
 PrincipalRef Connections::Find(std::string_view peer) const {

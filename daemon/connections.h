@@ -61,7 +61,7 @@ class Connections {
   // RESOURCE_EXHAUSTED, over a limit; UNAVAILABLE: there is no number just now, but there will be.
   absl::StatusOr<int> Add(int fd, PeerCredentials peer, PrincipalRef principal);
 
-  // Asks anew on whose behalf each is, after a change of who may do what.
+  // Asks anew on whose behalf each is, after a change of who may do what. Find goes on meanwhile.
   void Renew(absl::FunctionRef<PrincipalRef(const PeerCredentials&)> principal_of);
 
   // Of a connection with that peer(); none: it is no connection of ours.
@@ -90,6 +90,7 @@ class Connections {
   int next_;  // where the search for a number begins
   absl::Time last_sweep_ = absl::InfinitePast();
 
+  absl::Mutex renewing_;  // one after the other, so that what the last one says stays; taken before mutex_
   mutable absl::Mutex mutex_;
   // Written by the listener's thread only, which therefore reads without the lock; but for the principals, which the
   // lock guards.

@@ -5,7 +5,8 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <optional>
+#include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -15,18 +16,28 @@ namespace interpd::daemon {
 
 namespace {
 
-// Asks the system's books with as much memory as the entry takes. None: there is no entry.
+// Asks the system's books with as much memory as the entry takes. Errors: NOT_FOUND, or the books cannot be read.
 template <typename Entry, typename Function, typename Key, typename Take>
-auto Look(Function function, Key key, Take take) -> std::optional<decltype(take(std::declval<Entry>()))> {
+auto Look(Function function, Key key, Take take) -> absl::StatusOr<decltype(take(std::declval<Entry>()))> {
   std::vector<char> buffer(1024);
   for (;;) {
     Entry entry;
     Entry* found = nullptr;
     const int error = function(key, &entry, buffer.data(), buffer.size(), &found);
     if (found != nullptr) return take(*found);
-    if (error != ERANGE) return std::nullopt;
-    buffer.resize(2 * buffer.size());
+    if (error == ERANGE) {
+      buffer.resize(2 * buffer.size());
+    } else if (error == 0 || error == ENOENT || error == ESRCH || error == EBADF || error == EPERM) {
+      return absl::NotFoundError("there is none");  // some say it by an error, see getpwnam(3)
+    } else if (error != EINTR) {
+      return absl::UnavailableError(std::strerror(error));
+    }
   }
+}
+
+absl::Status NoSuch(std::string_view what, std::string_view name, const absl::Status& why) {
+  if (absl::IsNotFound(why)) return absl::NotFoundError(absl::StrCat("there is no ", what, " '", name, "'"));
+  return absl::UnavailableError(absl::StrCat("cannot look up the ", what, " '", name, "': ", why.message()));
 }
 
 }  // namespace
@@ -51,23 +62,23 @@ absl::StatusOr<PeerCredentials> ReadPeerCredentials(int fd) {
 absl::StatusOr<uid_t> FindUser(const std::string& name) {
   uid_t number;
   if (absl::SimpleAtoi(name, &number)) return number;
-  std::optional<uid_t> found = Look<passwd>(getpwnam_r, name.c_str(), [](const passwd& entry) { return entry.pw_uid; });
-  if (found) return *found;
-  return absl::NotFoundError(absl::StrCat("there is no user '", name, "'"));
+  absl::StatusOr<uid_t> found =
+      Look<passwd>(getpwnam_r, name.c_str(), [](const passwd& entry) { return entry.pw_uid; });
+  return found.ok() ? found : NoSuch("user", name, found.status());
 }
 
 absl::StatusOr<gid_t> FindGroup(const std::string& name) {
   gid_t number;
   if (absl::SimpleAtoi(name, &number)) return number;
-  std::optional<gid_t> found = Look<group>(getgrnam_r, name.c_str(), [](const group& entry) { return entry.gr_gid; });
-  if (found) return *found;
-  return absl::NotFoundError(absl::StrCat("there is no group '", name, "'"));
+  absl::StatusOr<gid_t> found = Look<group>(getgrnam_r, name.c_str(), [](const group& entry) { return entry.gr_gid; });
+  return found.ok() ? found : NoSuch("group", name, found.status());
 }
 
-std::string UserName(uid_t uid) {
-  std::optional<std::string> name =
+absl::StatusOr<std::string> UserName(uid_t uid) {
+  absl::StatusOr<std::string> name =
       Look<passwd>(getpwuid_r, uid, [](const passwd& entry) { return std::string(entry.pw_name); });
-  return name ? *std::move(name) : absl::StrCat(uid);
+  if (absl::IsNotFound(name.status())) return absl::StrCat(uid);
+  return name;
 }
 
 }  // namespace interpd::daemon

@@ -23,12 +23,13 @@ struct PeerCredentials {
 // Errors: the fd is no connected unix socket.
 absl::StatusOr<PeerCredentials> ReadPeerCredentials(int fd);
 
-// By name or number. Errors: there is none of that name.
+// By name or number. Errors: there is none of that name (NOT_FOUND), or it cannot be looked up.
 absl::StatusOr<uid_t> FindUser(const std::string& name);
 absl::StatusOr<gid_t> FindGroup(const std::string& name);
 
-// The user's name, or its number in digits when the system knows no name. Reads files: not for the event loop.
-std::string UserName(uid_t uid);
+// The user's name, or its number in digits when the system knows no name. Errors: it cannot be looked up, as when a
+// directory service is away. Reads files: not for the event loop.
+absl::StatusOr<std::string> UserName(uid_t uid);
 
 }  // namespace interpd::daemon
 

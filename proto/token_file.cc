@@ -97,6 +97,16 @@ absl::Status WriteAll(int fd, std::string_view text, const std::string& file) {
   return fsync(fd) == 0 ? absl::OkStatus() : SystemError("cannot sync", file);
 }
 
+// So that a file that is new there, or replaced, is so after a power cut.
+absl::Status SyncDirectoryOf(const std::string& file) {
+  const size_t slash = file.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : file.substr(0, slash + 1);
+  int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return SystemError("cannot open", directory);
+  absl::Cleanup close_fd = [fd] { close(fd); };
+  return fsync(fd) == 0 ? absl::OkStatus() : SystemError("cannot sync", directory);
+}
+
 // Opens the file and locks it. Who removes tokens puts another file in its place: then again.
 absl::StatusOr<int> OpenLocked(const std::string& file, int flags) {
   for (;;) {
@@ -148,9 +158,10 @@ absl::StatusOr<std::vector<TokenEntry>> ReadTokenFile(const std::string& file) {
   absl::Cleanup close_fd = [fd] { close(fd); };
   struct stat there;
   if (fstat(fd, &there) != 0) return SystemError("cannot read", file);
-  if ((there.st_mode & S_IWOTH) != 0) {
+  if ((there.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
     return absl::FailedPreconditionError(
-        absl::StrCat(file, ": every user may write to it, and so give itself a token; take that away with chmod o-w"));
+        absl::StrCat(file, ": ", (there.st_mode & S_IWOTH) != 0 ? "every user" : "its group",
+                     " may write to it, and so give itself a token; take that away with chmod go-w"));
   }
   absl::StatusOr<std::string> text = ReadAll(fd, file);
   if (!text.ok()) return text.status();
@@ -171,7 +182,14 @@ absl::Status AddToken(const std::string& file, const TokenEntry& entry) {
   if (!text.ok()) return text.status();
   if (absl::StatusOr<std::vector<TokenEntry>> parsed = ParseTokenFile(*text, file); !parsed.ok())
     return parsed.status();
-  return WriteAll(*fd, absl::StrCat(text->empty() || text->ends_with('\n') ? "" : "\n", FormatLine(entry)), file);
+  absl::Status written =
+      WriteAll(*fd, absl::StrCat(text->empty() || text->ends_with('\n') ? "" : "\n", FormatLine(entry)), file);
+  // With half a line at its end, the daemon would take nothing of the file.
+  if (!written.ok() && ftruncate(*fd, static_cast<off_t>(text->size())) != 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(written.message(), "; its last line may be incomplete: take it out by hand"));
+  }
+  return written.ok() ? SyncDirectoryOf(file) : written;
 }
 
 absl::StatusOr<int> RemoveTokens(const std::string& file, std::string_view id_or_principal) {
@@ -209,6 +227,8 @@ absl::StatusOr<int> RemoveTokens(const std::string& file, std::string_view id_or
     unlink(aside.c_str());
     return written;
   }
+  absl::Status synced = SyncDirectoryOf(file);
+  if (!synced.ok()) return synced;
   return removed;
 }
 

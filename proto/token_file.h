@@ -44,15 +44,15 @@ std::string HashToken(std::string_view token);
 // Errors: a line that is none, as "FILE:LINE: ...".
 absl::StatusOr<std::vector<TokenEntry>> ParseTokenFile(std::string_view text, std::string_view file);
 
-// Errors: it cannot be read, it is not the daemon's or its operator's alone to write, or as above.
+// Errors: it cannot be read, its group or every user may write to it, or as above.
 absl::StatusOr<std::vector<TokenEntry>> ReadTokenFile(const std::string& file);
 
 // Adds a line, under a lock, and syncs it; makes the file, with mode 0600, if there is none. Requires: role is one.
 // Errors: INVALID_ARGUMENT, for a principal's name that is empty, longer than 128 or has other characters than letters,
-// digits and "_-.@+"; the file cannot be written.
+// digits and "_-.@+"; the file cannot be written, and is as it was.
 absl::Status AddToken(const std::string& file, const TokenEntry& entry);
 
-// Takes out the tokens with that id or of that principal, under the lock. How many there were.
+// Takes out the tokens with that id or of that principal, under the lock, and syncs. How many there were.
 absl::StatusOr<int> RemoveTokens(const std::string& file, std::string_view id_or_principal);
 
 }  // namespace interpd

@@ -3,7 +3,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -40,6 +43,37 @@ TEST(AccessTest, WithoutConfigurationRootAndTheDaemonsUser) {
   EXPECT_EQ(Described(access.OfTcpPeer({.tls = true})), "nobody");
   EXPECT_EQ(Described(access.OfTcpPeer({.tls = true, .authorization = "Bearer x"})), "nobody");
   EXPECT_EQ(Described(access.OfTcpPeer({.tls = true, .certificate_names = {"a"}})), "cert:a admin");
+  // Without a common name, which gRPC says is "".
+  EXPECT_EQ(Described(access.OfTcpPeer({.tls = true, .certificate_names = {"", "b", "c"}})), "cert:b admin");
+  EXPECT_EQ(Described(access.OfTcpPeer({.tls = true, .certificate_names = {""}})), "nobody");
+  EXPECT_EQ(Described(access.OfTcpPeer({.tls = true, .certificate_names = {"", ""}})), "nobody");
+}
+
+// Without file descriptors the system's books cannot be read. In a process of its own, whose limit it is.
+TEST(AccessTest, AUserWhoseNameCannotBeLookedUpIsRefusedAndIsAskedForAgain) {
+  pid_t child = fork();
+  if (child == 0) {
+    Access access;
+    AccessConfig config;
+    config.rules = {{.unix_user = "5", .role = "user"}, {.unix_user = "6", .role = "viewer"}};
+    rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    const rlim_t enough = limit.rlim_cur;
+    limit.rlim_cur = 0;
+    bool good = access.Configure(config).ok() && setrlimit(RLIMIT_NOFILE, &limit) == 0;
+    good = good && !UserName(5).ok() && !absl::IsNotFound(UserName(5).status());
+    good = good && absl::IsUnavailable(FindUser("games").status());
+    good = good && access.OfUnixPeer({.uid = 5}) == nullptr;
+    good = good && Described(access.OfUnixPeer({.uid = 6})) == "unix:6 viewer";
+    limit.rlim_cur = enough;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    good = good && Described(access.OfUnixPeer({.uid = 5})) == absl::StrCat("unix:", *UserName(5), " user");
+    good = good && Described(access.OfUnixPeer({.uid = 6})) == absl::StrCat("unix:", *UserName(6), " viewer");
+    _exit(good ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 TEST(AccessTest, TheFirstRuleThatFits) {
@@ -55,7 +89,7 @@ TEST(AccessTest, TheFirstRuleThatFits) {
   EXPECT_EQ(Described(stranger), "unix:424242 user");
   EXPECT_EQ(stranger->space, "unix:424242/");
   EXPECT_EQ(stranger->limits.max_in_flight, 3);
-  EXPECT_EQ(Described(access.OfUnixPeer({.uid = 5, .gid = 77})), absl::StrCat("unix:", UserName(5), " viewer"));
+  EXPECT_EQ(Described(access.OfUnixPeer({.uid = 5, .gid = 77})), absl::StrCat("unix:", *UserName(5), " viewer"));
   EXPECT_EQ(access.OfUnixPeer({.uid = 5, .gid = 1, .groups = {3, 77}})->role, Role::kViewer);
   EXPECT_EQ(access.OfUnixPeer({.uid = 5, .gid = 1, .groups = {3}}), nullptr);
   EXPECT_EQ(access.OfUnixPeer({.uid = 0})->role, Role::kUser);
@@ -143,6 +177,60 @@ TEST_F(TokenTest, SayWhoTheirOwnerIs) {
   EXPECT_EQ(who("Bearer " + later), "token:later viewer");
 }
 
+TEST_F(TokenTest, UntilWhenTheyHold) {
+  const absl::Time end = absl::FromUnixSeconds(1893456000);
+  std::string later = Add("later", "viewer", end);
+  std::string ci = Add("ci", "user");
+  Access access;
+  ASSERT_TRUE(access.Configure({.token_file = file_}).ok());
+  absl::Time expires;
+  EXPECT_NE(access.OfTcpPeer({.tls = true, .authorization = "Bearer " + later}, &expires), nullptr);
+  EXPECT_EQ(expires, end);
+  EXPECT_NE(access.OfTcpPeer({.tls = true, .authorization = "Bearer " + ci}, &expires), nullptr);
+  EXPECT_EQ(expires, absl::InfiniteFuture());
+}
+
+// What is gone holds nothing; what is damaged changes nothing.
+TEST_F(TokenTest, AFileThatGoes) {
+  Access fresh;
+  EXPECT_FALSE(fresh.Configure({.token_file = file_}).ok()) << "there must be one to begin with";
+  std::string authorization = "Bearer " + Add("ci", "user");
+  Access access;
+  const TcpPeer peer = {.tls = true, .authorization = authorization};
+  ASSERT_TRUE(access.Configure({.token_file = file_}).ok());
+  std::filesystem::rename(file_, file_ + ".away");
+  std::ofstream(file_) << "half a li";
+  EXPECT_FALSE(access.Configure({.token_file = file_}).ok());
+  EXPECT_EQ(Described(access.OfTcpPeer(peer)), "token:ci user");
+  std::filesystem::remove(file_);
+  EXPECT_TRUE(access.Configure({.token_file = file_}).ok());
+  EXPECT_EQ(Described(access.OfTcpPeer(peer)), "nobody");
+  std::filesystem::rename(file_ + ".away", file_);
+  EXPECT_TRUE(access.Configure({.token_file = file_}).ok());
+  EXPECT_EQ(Described(access.OfTcpPeer(peer)), "token:ci user");
+}
+
+// A file that may not grow stands for a full disk. In a process of its own, whose limit it is.
+TEST_F(TokenTest, AFullDiskLeavesTheFileAsItWas) {
+  std::string authorization = "Bearer " + Add("ci", "user");
+  const std::string before = Text();
+  pid_t child = fork();
+  if (child == 0) {
+    signal(SIGXFSZ, SIG_IGN);
+    rlimit limit;
+    getrlimit(RLIMIT_FSIZE, &limit);
+    limit.rlim_cur = before.size() + 20;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    _exit(AddToken(file_, {.hash = HashToken("x"), .principal = "more", .role = "user"}).ok() ? 1 : 0);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(Text(), before);
+  Add("another", "user");
+  EXPECT_THAT(ReadTokenFile(file_).value_or(std::vector<TokenEntry>()), SizeIs(2));
+}
+
 TEST_F(TokenTest, TheFileHoldsHashesAndWhatPeopleWroteToo) {
   std::ofstream(file_) << "# tokens of this machine\n\n";
   std::string token = Add("a@b.c", "user");
@@ -189,6 +277,8 @@ TEST_F(TokenTest, AFileThatIsWrongIsSaidToBe) {
   std::ofstream(file_) << "";
   ASSERT_EQ(chmod(file_.c_str(), 0602), 0);
   EXPECT_THAT(std::string(ReadTokenFile(file_).status().message()), HasSubstr("every user may write to it"));
+  ASSERT_EQ(chmod(file_.c_str(), 0660), 0);
+  EXPECT_THAT(std::string(ReadTokenFile(file_).status().message()), HasSubstr("its group may write to it"));
   Access access;
   EXPECT_FALSE(access.Configure({.token_file = file_}).ok());
 }

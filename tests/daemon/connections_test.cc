@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -66,6 +67,22 @@ TEST_F(ConnectionsTest, EachHasANumberOfItsOwn) {
   }
   close(*a);
   close(*b);
+}
+
+// Whoever is asked for the principals may take long.
+TEST_F(ConnectionsTest, FindGoesOnWhileTheyAreRenewed) {
+  Connections connections(ConnectionLimits(), kFour, Now);
+  absl::StatusOr<int> a = connections.Add(Socket(), PeerCredentials{.uid = 1}, Who("a"));
+  ASSERT_TRUE(a.ok());
+  std::string found;
+  connections.Renew([&](const PeerCredentials& peer) {
+    // On another thread, as the event loop is.
+    std::thread([&] { found = NameOf(connections, *a); }).join();
+    return Who(absl::StrCat("user ", peer.uid));
+  });
+  EXPECT_EQ(found, "a");
+  EXPECT_EQ(NameOf(connections, *a), "user 1");
+  close(*a);
 }
 
 TEST_F(ConnectionsTest, ANumberRestsBeforeItIsUsedAgain) {
