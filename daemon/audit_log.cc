@@ -17,7 +17,8 @@
 namespace interpd::daemon {
 namespace {
 
-constexpr absl::Duration kGather = absl::Milliseconds(20);
+// Not long: what the line of something that has only begun tells of may end the process.
+constexpr absl::Duration kGather = absl::Milliseconds(2);
 
 int OpenFile(const std::string& file) {
   return open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -57,6 +58,14 @@ void AuditLog::Write(std::string_view line) {
   }
   absl::StrAppend(&waiting_, line, "\n");
   ++waiting_count_;
+}
+
+void AuditLog::Flush(absl::Duration timeout) {
+  absl::MutexLock lock(mutex_);
+  hurry_ = true;
+  auto done = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return waiting_.empty() && !writing_; };
+  mutex_.AwaitWithTimeout(absl::Condition(&done), timeout);
+  hurry_ = false;
 }
 
 absl::Status AuditLog::Reopen() {
@@ -102,10 +111,12 @@ void AuditLog::Run() {
       auto work = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return stop_ || !waiting_.empty(); };
       mutex_.Await(absl::Condition(&work));
       // More comes at once then, and whoever hands over a line seldom has to wake this thread.
-      mutex_.AwaitWithTimeout(absl::Condition(&stop_), kGather);
+      auto at_once = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return stop_ || hurry_; };
+      mutex_.AwaitWithTimeout(absl::Condition(&at_once), kGather);
       if (waiting_.empty()) return;  // told to stop, and all is written
       lines.swap(waiting_);
       count = std::exchange(waiting_count_, 0);
+      writing_ = true;
       lost = lost_count_ - told_lost_;
       fd = fd_;
     }
@@ -116,6 +127,7 @@ void AuditLog::Run() {
     }
     const bool written = Append(fd, lines);
     absl::MutexLock lock(mutex_);
+    writing_ = false;
     if (written) {
       told_lost_ += lost;
     } else {

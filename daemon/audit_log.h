@@ -6,7 +6,7 @@
 // not keep up, or is full, lines are lost and the daemon goes on: how many is said in the file as soon as it takes
 // lines again, and in the log. Lines are not synced.
 //
-// Thread safety: all methods, any thread; Reopen blocks on the file.
+// Thread safety: all methods, any thread; Reopen and Flush block on the file.
 #ifndef INTERPD_DAEMON_AUDIT_LOG_H_
 #define INTERPD_DAEMON_AUDIT_LOG_H_
 
@@ -21,6 +21,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 
 namespace interpd::daemon {
 
@@ -40,6 +41,9 @@ class AuditLog {
   // `line` is JSON, without a newline.
   void Write(std::string_view line);
 
+  // Waits until what was handed over is written, or lost, but no longer than this.
+  void Flush(absl::Duration timeout);
+
   // Opens the file of that name anew, as after it was renamed. On an error the one before goes on.
   absl::Status Reopen();
 
@@ -58,6 +62,8 @@ class AuditLog {
   int fd_ ABSL_GUARDED_BY(mutex_);
   std::string waiting_ ABSL_GUARDED_BY(mutex_);
   int64_t waiting_count_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;  // what waited before
+  bool hurry_ ABSL_GUARDED_BY(mutex_) = false;    // somebody waits for it
   int64_t lost_count_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t told_lost_ ABSL_GUARDED_BY(mutex_) = 0;  // of these the file has told
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;

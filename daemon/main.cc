@@ -322,6 +322,7 @@ int Serve(const Config& config, Lifecycle& lifecycle, ServiceManager& manager, R
     {
       Listener ours = *std::move(listener);
     }
+    if (audit != nullptr) audit->Flush(absl::Seconds(2));  // no destructor is run
     log.Flush();
     _exit(0);
   }

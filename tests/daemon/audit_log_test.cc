@@ -106,6 +106,26 @@ TEST_F(AuditLogTest, AFullDiskLosesLinesAndNothingElse) {
   EXPECT_THAT(Lines(file_), ElementsAre(std::string(40, 'x'), HasSubstr("\"lost\":1}"), "after"));
 }
 
+TEST_F(AuditLogTest, AfterAFlushAllIsWritten) {
+  std::unique_ptr<AuditLog> log = Open();
+  for (int i = 0; i < 3; ++i) {
+    log->Write(absl::StrCat(i));
+    log->Flush(absl::InfiniteDuration());
+    EXPECT_EQ(Lines(file_).size(), static_cast<size_t>(i + 1));
+  }
+  log->Flush(absl::InfiniteDuration());  // nothing waits
+  // A pipe that nobody reads: not for ever.
+  signal(SIGPIPE, SIG_IGN);
+  const std::string pipe = directory_ + "/pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  int reader = open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  absl::StatusOr<std::unique_ptr<AuditLog>> stuck = AuditLog::Open(pipe);
+  ASSERT_TRUE(stuck.ok());
+  (*stuck)->Write(std::string(1 << 20, 'x'));
+  (*stuck)->Flush(absl::Milliseconds(50));
+  close(reader);  // the write fails
+}
+
 TEST_F(AuditLogTest, WhatWaitsIsBounded) {
   // A pipe that nobody reads keeps the writer waiting.
   ASSERT_EQ(mkfifo(file_.c_str(), 0600), 0);
