@@ -76,8 +76,11 @@ class GetStatsRpc final : public UnaryRpc<v1::GetStatsRequest, v1::Stats> {
   void Handle(v1::GetStatsRequest&) override {
     Ref();  // until the engine of jobs has answered
     CollectMetrics(state_, [this](MetricsPage page) {
-      // Names of interpreters and channels are their owners' alone.
-      if (principal().role == Role::kUser) page.Drop({"interpreter", "channel"});
+      // All else is of everybody together, as what EncodeTotals tells: from how it changes, one would see what others
+      // do.
+      if (principal().role == Role::kUser) {
+        page.Keep({"interpd_build_info", "interpd_start_time_seconds", "interpd_draining"});
+      }
       v1::Stats stats;
       EncodeStats(page, &stats);
       Reply(stats);

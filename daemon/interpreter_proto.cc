@@ -1,5 +1,6 @@
 #include "daemon/interpreter_proto.h"
 
+#include <climits>
 #include <optional>
 #include <utility>
 
@@ -21,6 +22,7 @@ constexpr int kMaxPathEntries = 256;
 
 absl::Status CheckDirectory(std::string_view field, std::string_view path) {
   if (!absl::StartsWith(path, "/")) return InvalidField(field, "must be an absolute path");
+  if (path.size() >= PATH_MAX) return InvalidField(field, absl::StrCat("is longer than ", PATH_MAX - 1, " bytes"));
   if (absl::StrContains(path, '\0')) return InvalidField(field, "holds a NUL character");
   return absl::OkStatus();
 }

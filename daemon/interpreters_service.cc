@@ -45,12 +45,18 @@ absl::Status List(ServerState& state, const Principal& principal, const v1::List
       principal.space, page->after, page->size,
       [&](std::string_view after, size_t limit) { return state.registry.List(after, limit); },
       [](const auto& interpreter) { return std::string_view(interpreter->name()); });
-  if (found.size() > page->size) {
-    found.resize(page->size);
-    response->set_next_page_token(EncodePageToken(principal.Shown(found.back()->name())));
-  }
+  size_t bytes = 0;
   for (const auto& interpreter : found) {
-    EncodeInterpreter(principal, *interpreter, SetupSource::kOmit, response->add_interpreters());
+    const auto count = static_cast<size_t>(response->interpreters_size());
+    if (count == page->size || bytes >= kPageBytes) {
+      // The last one's name, as it is written here.
+      std::string_view last = response->interpreters().rbegin()->name();
+      response->set_next_page_token(EncodePageToken(last.substr(last.find('/') + 1)));
+      break;
+    }
+    v1::Interpreter* encoded = response->add_interpreters();
+    EncodeInterpreter(principal, *interpreter, SetupSource::kOmit, encoded);
+    bytes += encoded->ByteSizeLong();
   }
   return absl::OkStatus();
 }

@@ -1,10 +1,19 @@
 #include "daemon/job_rpc.h"
 
-#include "absl/strings/numbers.h"
+#include <algorithm>
+#include <optional>
+
 #include "absl/strings/str_cat.h"
+#include "daemon/job_page_token.h"
 #include "daemon/page.h"
 
 namespace interpd::daemon {
+namespace {
+
+// Jobs that a List reads at a time: the arguments of one may have many megabytes, and are read with it.
+constexpr int64_t kAtATime = 10;
+
+}  // namespace
 
 void GetJobRpc::Listen(void* tag) {
   service_.RequestGet(&context_, &request_bytes_, &responder_, state_.loop.queue(), state_.loop.queue(), tag);
@@ -21,6 +30,7 @@ absl::Status GetJobRpc::ReadAnswer(const Principal& principal, const v1::GetJobR
   absl::StatusOr<std::string> script = jobs.reader->Script(record->id);
   if (!script.ok()) return script.status();
   response->mutable_spec()->set_script(*std::move(script));
+  *response->mutable_spec()->mutable_args() = record->spec.args();
   return absl::OkStatus();
 }
 
@@ -33,8 +43,10 @@ absl::Status ListJobsRpc::ReadAnswer(const Principal& principal, const v1::ListJ
   absl::StatusOr<Page> page = DecodePage(request.page_size(), request.page_token());
   if (!page.ok()) return page.status();
   JournalReader::Filter filter = {.owner = principal.space};
-  if (!page->after.empty() && (!absl::SimpleAtoi(page->after, &filter.before) || filter.before <= 0)) {
-    return InvalidField("page_token", "is of no List call");
+  if (!page->after.empty()) {
+    std::optional<int64_t> before = DecodeJobPageToken(page->after);
+    if (!before) return InvalidField("page_token", "is of no List call since the daemon was started");
+    filter.before = *before;
   }
   for (int state : request.states()) {
     if (!v1::Job::State_IsValid(state) || state == 0)
@@ -47,15 +59,23 @@ absl::Status ListJobsRpc::ReadAnswer(const Principal& principal, const v1::ListJ
     filter.parent = *parent;
   }
   const int64_t limit = static_cast<int64_t>(page->size);
-  absl::StatusOr<std::vector<JobRecord>> found = jobs.reader->List(filter, limit + 1);
-  if (!found.ok()) return found.status();
-  if (static_cast<int64_t>(found->size()) > limit) {
-    found->pop_back();
-    response->set_next_page_token(EncodePageToken(absl::StrCat(found->back().id)));
+  for (size_t bytes = 0;;) {
+    const int64_t room = std::min(limit - response->jobs_size(), kAtATime);
+    // One more than there is room for says whether there is a next page.
+    absl::StatusOr<std::vector<JobRecord>> found = jobs.reader->List(filter, room + 1);
+    if (!found.ok()) return found.status();
+    const bool more = static_cast<int64_t>(found->size()) > room;
+    if (more) found->pop_back();
+    for (const JobRecord& record : *found) {
+      EncodeJob(record, jobs.engine.RunningCount(record.id), principal, response->add_jobs());
+      bytes += record.spec.ByteSizeLong();
+    }
+    if (!more) return absl::OkStatus();
+    filter.before = found->back().id;
+    if (response->jobs_size() < limit && bytes < kPageBytes) continue;
+    response->set_next_page_token(EncodePageToken(EncodeJobPageToken(filter.before)));
+    return absl::OkStatus();
   }
-  for (const JobRecord& record : *found)
-    EncodeJob(record, jobs.engine.RunningCount(record.id), principal, response->add_jobs());
-  return absl::OkStatus();
 }
 
 void CancelJobRpc::Listen(void* tag) {

@@ -4,9 +4,11 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "daemon/jobs/job_errors.h"
 #include "daemon/jobs/job_proto.h"
+#include "daemon/page.h"
 
 namespace interpd::daemon {
 namespace {
@@ -153,16 +155,26 @@ absl::Status WatchJobsRpc::Open(const v1::WatchJobsRequest& request, const JobsS
 WatchJobsRpc::Page WatchJobsRpc::ReadPage(const JobsState& jobs) {
   Page page = {.last = true};
   v1::WatchJobsResponse response;
-  for (const std::string& id : ids_) {
+  const size_t begin = next_;
+  size_t bytes_here = 0;
+  for (size_t i = 0; i < ids_.size(); ++i) {
+    if (bytes_here >= kPageBytes) {
+      page.more = true;
+      page.last = false;
+      break;
+    }
+    const std::string& id = ids_[next_];
+    next_ = (begin + i + 1) % ids_.size();
     absl::StatusOr<JobRecord> record = jobs.reader->FindJob(principal().space, id);
     if (!record.ok()) return {.status = record.status()};
     if (!record->has_ended()) page.last = false;
     v1::Job job;
     EncodeJob(*record, record->has_ended() ? 0 : jobs.engine.RunningCount(record->id), principal(), &job);
-    std::string bytes = job.SerializeAsString();
-    std::string& sent = sent_[id];
-    if (sent == bytes) continue;
-    sent = std::move(bytes);
+    const std::string bytes = job.SerializeAsString();
+    std::optional<size_t>& sent = sent_[id];
+    if (sent == absl::HashOf(bytes)) continue;
+    sent = absl::HashOf(bytes);
+    bytes_here += bytes.size();
     *response.add_jobs() = std::move(job);
   }
   if (response.jobs_size() > 0) page.message = std::move(response);

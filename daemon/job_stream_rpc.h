@@ -107,7 +107,8 @@ class WatchJobsRpc final : public JobStreamRpc<v1::WatchJobsRequest, v1::WatchJo
   Page ReadPage(const JobsState& jobs) override;
 
   std::vector<std::string> ids_;
-  absl::flat_hash_map<std::string, std::string> sent_;  // id -> the Job as it was sent last
+  size_t next_ = 0;                                               // where the next page begins
+  absl::flat_hash_map<std::string, std::optional<size_t>> sent_;  // id -> a hash of the Job as it was sent last
 };
 
 class JobLogsRpc final : public JobStreamRpc<v1::JobLogsRequest, v1::JobLogsResponse> {

@@ -50,15 +50,11 @@ class MetricsPage {
     Family(name, help, MetricKind::kHistogram).samples.push_back({std::move(labels), 0, times});
   }
 
-  // Takes out what has one of these labels.
-  void Drop(const std::vector<std::string_view>& labels) {
-    for (MetricFamily& family : families_) {
-      std::erase_if(family.samples, [&labels](const MetricSample& sample) {
-        return std::any_of(sample.labels.begin(), sample.labels.end(), [&labels](const auto& label) {
-          return std::find(labels.begin(), labels.end(), label.first) != labels.end();
-        });
-      });
-    }
+  // Takes out what has none of these names.
+  void Keep(const std::vector<std::string_view>& names) {
+    std::erase_if(families_, [&names](const MetricFamily& family) {
+      return std::find(names.begin(), names.end(), family.name) == names.end();
+    });
   }
 
   const std::vector<MetricFamily>& families() const { return families_; }

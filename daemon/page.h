@@ -18,6 +18,9 @@ struct Page {
   std::string after;  // the name that the page before ended with; empty: the first page
 };
 
+// A page ends early once its answers have so many bytes.
+inline constexpr size_t kPageBytes = size_t{1} << 20;
+
 // What a List request says. Errors: INVALID_FIELD: a negative page_size, or a page_token that EncodePageToken did not
 // make.
 absl::StatusOr<Page> DecodePage(int32_t page_size, std::string_view page_token);

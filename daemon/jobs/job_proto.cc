@@ -139,6 +139,7 @@ void EncodeJob(const JobRecord& record, int64_t running_count, const Principal& 
   out->set_name(JobResourceName(record.name));
   out->set_state(static_cast<v1::Job::State>(record.state));
   *out->mutable_spec() = record.spec;
+  out->mutable_spec()->clear_args();
   out->set_owner(std::string(absl::StripSuffix(record.owner, "/")));
   EncodeTimeIfSet(record.create_time, &v1::Job::mutable_create_time, out);
   EncodeTimeIfSet(record.start_time, &v1::Job::mutable_start_time, out);
@@ -149,11 +150,7 @@ void EncodeJob(const JobRecord& record, int64_t running_count, const Principal& 
   out->set_succeeded_count(record.succeeded);
   out->set_failed_count(record.failed);
   out->set_retried_count(record.retried);
-  if (viewer.role == Role::kViewer) {
-    out->mutable_spec()->clear_args();
-  } else if (!record.error.empty()) {
-    out->mutable_error()->ParseFromString(record.error);
-  }
+  if (viewer.role != Role::kViewer && !record.error.empty()) out->mutable_error()->ParseFromString(record.error);
   if (!record.parent_name.empty()) out->set_parent(JobResourceName(record.parent_name));
   out->set_run_count(record.run_count);
   if (!record.last_run_name.empty()) out->set_last_run(JobResourceName(record.last_run_name));

@@ -21,7 +21,7 @@ namespace interpd::daemon {
 // "jobs/k3f9" -> "k3f9". Errors: INVALID_FIELD with that field.
 absl::StatusOr<std::string_view> ParseJobName(std::string_view name, std::string_view field = "name");
 
-// Without script. A viewer is not told what is in it: arguments and errors.
+// Without script and arguments, which may have many megabytes. A viewer is not told of errors.
 void EncodeJob(const JobRecord& record, int64_t running_count, const Principal& viewer, v1::Job* out);
 
 // `job_state`: of its job, since a task without an end is CANCELLED when that has ended.

@@ -13,7 +13,9 @@
 #include <optional>
 #include <set>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "daemon/jobs/job_engine.h"
 #include "daemon/tls_credentials.h"
@@ -475,6 +477,73 @@ TEST_F(EveryRpcTest, JobsAreListedForTheirOwners) {
   submit.add_jobs()->set_script("pass");
   submit.mutable_jobs(0)->add_after(names["bob"]);
   EXPECT_EQ(Call("alice", "interpd.v1.Jobs/Submit", {submit.SerializeAsString()}).reason, "JOB_NOT_FOUND");
+}
+
+// How many jobs others have, and what is in the daemon as a whole, is nothing for a user.
+TEST_F(EveryRpcTest, AUserIsToldNothingOfOthersActivity) {
+  const std::string first = Provide("alice", Kind::kJob);
+  Provide("bob", Kind::kJob);
+  const std::string second = Provide("alice", Kind::kJob);
+  v1::ListJobsRequest request;
+  request.set_page_size(1);
+  v1::ListJobsResponse page;
+  page.ParseFromString(Call("alice", "interpd.v1.Jobs/List", {request.SerializeAsString()}).answers.at(0));
+  ASSERT_EQ(page.jobs_size(), 1);
+  EXPECT_EQ(page.jobs(0).name(), second);
+  std::string token;
+  ASSERT_TRUE(absl::WebSafeBase64Unescape(page.next_page_token(), &token));
+  EXPECT_THAT(token, ::testing::MatchesRegex("after:[0-9a-f]{32}"));
+  // What the page has ended with may be deleted meanwhile.
+  v1::DeleteJobRequest remove;
+  remove.set_name(second);
+  Call("alice", "interpd.v1.Jobs/Delete", {remove.SerializeAsString()});
+  request.set_page_token(page.next_page_token());
+  page.ParseFromString(Call("alice", "interpd.v1.Jobs/List", {request.SerializeAsString()}).answers.at(0));
+  ASSERT_EQ(page.jobs_size(), 1);
+  EXPECT_EQ(page.jobs(0).name(), first);
+  EXPECT_EQ(page.next_page_token(), "");
+  for (const std::string after : {"2", "00000000000000000000000000000002", "one"}) {
+    request.set_page_token(absl::WebSafeBase64Escape("after:" + after));
+    EXPECT_EQ(Call("alice", "interpd.v1.Jobs/List", {request.SerializeAsString()}).reason, "INVALID_FIELD") << after;
+  }
+
+  const auto metrics = [this](const std::string& who) {
+    v1::Stats stats;
+    stats.ParseFromString(Call(who, "interpd.v1.Admin/GetStats", {""}).answers.at(0));
+    std::set<std::string> names;
+    for (const v1::Metric& metric : stats.metrics()) names.insert(metric.name());
+    return names;
+  };
+  EXPECT_EQ(metrics("alice"),
+            (std::set<std::string>{"interpd_build_info", "interpd_draining", "interpd_start_time_seconds"}));
+  EXPECT_TRUE(metrics("vera").contains("interpd_rpcs_total"));
+}
+
+TEST_F(EveryRpcTest, ArgumentsOfJobsAreInNoList) {
+  v1::SubmitJobsRequest submit = FailingJob();
+  submit.mutable_jobs(0)->add_args("--secret");
+  v1::SubmitJobsResponse submitted;
+  submitted.ParseFromString(Call("alice", "interpd.v1.Jobs/Submit", {submit.SerializeAsString()}).answers.at(0));
+  EXPECT_EQ(submitted.jobs(0).spec().args_size(), 0);
+  v1::ListJobsResponse listed;
+  listed.ParseFromString(Call("alice", "interpd.v1.Jobs/List", {""}).answers.at(0));
+  ASSERT_EQ(listed.jobs_size(), 1);
+  EXPECT_EQ(listed.jobs(0).spec().args_size(), 0);
+  v1::WatchJobsRequest watch;
+  watch.add_names(submitted.jobs(0).name());
+  v1::WatchJobsResponse watched;
+  watched.ParseFromString(Call("alice", "interpd.v1.Jobs/Watch", {watch.SerializeAsString()}).answers.at(0));
+  EXPECT_EQ(watched.jobs(0).spec().args_size(), 0);
+  v1::GetJobRequest get;
+  get.set_name(submitted.jobs(0).name());
+  const auto arguments = [&](const std::string& who) {
+    v1::Job job;
+    job.ParseFromString(Call(who, "interpd.v1.Jobs/Get", {get.SerializeAsString()}).answers.at(0));
+    return absl::StrJoin(job.spec().args(), " ");
+  };
+  EXPECT_EQ(arguments("alice"), "--secret");
+  EXPECT_EQ(arguments("ada"), "--secret");
+  EXPECT_EQ(arguments("vera"), "");
 }
 
 TEST_F(EveryRpcTest, ListsAndNamesAreEachOwnersOwn) {

@@ -37,6 +37,33 @@ TEST_F(InterpretersTest, ListsInPages) {
   for (const char* id : {"p.1", "p.2", "p.3"}) EXPECT_EQ(Close(id), v1::Interpreter::CLOSED);
 }
 
+// A page ends early before its answer is too large.
+TEST_F(InterpretersTest, APageOfLargeConfigurationsIsShort) {
+  v1::InterpreterConfig large;
+  for (int i = 0; i < 200; ++i) large.add_path("/" + std::string(4000, 'x'));
+  for (const char* id : {"p1", "p2", "p3"}) ASSERT_TRUE(Create(id, large).ok());
+  std::vector<int> sizes;
+  std::vector<std::string> names;
+  for (std::string token;;) {
+    grpc::ClientContext context;
+    Patience(context);
+    v1::ListRequest request;
+    request.set_page_token(token);
+    v1::ListResponse response;
+    ASSERT_TRUE(interpreters_->List(&context, request, &response).ok());
+    sizes.push_back(response.interpreters_size());
+    for (const auto& interpreter : response.interpreters()) names.push_back(interpreter.name());
+    token = response.next_page_token();
+    if (token.empty()) break;
+  }
+  EXPECT_THAT(names,
+              ::testing::ElementsAre("interpreters/one", "interpreters/p1", "interpreters/p2", "interpreters/p3"));
+  EXPECT_THAT(sizes, ::testing::ElementsAre(3, 1));
+  for (const char* id : {"p1", "p2", "p3"}) Close(id);
+  large.set_path(0, "/" + std::string(4095, 'x'));
+  EXPECT_EQ(InfoOf(Create("p4", large)).metadata().at("field"), "config.path[0]");
+}
+
 TEST_F(InterpretersTest, BadRequestsSayWhatIsWrong) {
   auto list = [this](int page_size, const std::string& token) {
     grpc::ClientContext context;
