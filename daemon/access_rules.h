@@ -16,16 +16,17 @@ namespace interpd::daemon {
 struct AccessRule {
   std::string_view method;  // "interpd.v1.Interpreters/Create"
   Role least;
-  bool mutates;  // it changes something, or runs code, or takes values out: it is audited
+  bool mutates;       // it changes something, or runs code, or takes values out: it is audited
+  bool runs = false;  // it runs code, or ends the daemon: it is audited when it begins, too
 };
 
 inline constexpr AccessRule kAccessRules[] = {
-    {"interpd.v1.Interpreters/Create", Role::kUser, true},
+    {"interpd.v1.Interpreters/Create", Role::kUser, true, true},
     {"interpd.v1.Interpreters/Get", Role::kViewer, false},
     {"interpd.v1.Interpreters/List", Role::kViewer, false},
-    {"interpd.v1.Interpreters/Exec", Role::kUser, true},
-    {"interpd.v1.Interpreters/Call", Role::kUser, true},
-    {"interpd.v1.Interpreters/CallStream", Role::kUser, true},
+    {"interpd.v1.Interpreters/Exec", Role::kUser, true, true},
+    {"interpd.v1.Interpreters/Call", Role::kUser, true, true},
+    {"interpd.v1.Interpreters/CallStream", Role::kUser, true, true},
     {"interpd.v1.Interpreters/Interrupt", Role::kUser, true},
     {"interpd.v1.Interpreters/Close", Role::kUser, true},
     {"interpd.v1.Interpreters/Logs", Role::kUser, false},
@@ -44,19 +45,19 @@ inline constexpr AccessRule kAccessRules[] = {
     {"interpd.v1.Constants/List", Role::kViewer, false},
     {"interpd.v1.Constants/Delete", Role::kUser, true},
 
-    {"interpd.v1.Jobs/Submit", Role::kUser, true},
+    {"interpd.v1.Jobs/Submit", Role::kUser, true, true},
     {"interpd.v1.Jobs/Get", Role::kViewer, false},
     {"interpd.v1.Jobs/List", Role::kViewer, false},
     {"interpd.v1.Jobs/Watch", Role::kViewer, false},
     {"interpd.v1.Jobs/Logs", Role::kUser, false},
     {"interpd.v1.Jobs/Results", Role::kUser, false},
     {"interpd.v1.Jobs/Cancel", Role::kUser, true},
-    {"interpd.v1.Jobs/Retry", Role::kUser, true},
+    {"interpd.v1.Jobs/Retry", Role::kUser, true, true},
     {"interpd.v1.Jobs/Delete", Role::kUser, true},
 
     {"interpd.v1.Admin/GetInfo", Role::kViewer, false},
     {"interpd.v1.Admin/GetStats", Role::kViewer, false},
-    {"interpd.v1.Admin/Drain", Role::kAdmin, true},
+    {"interpd.v1.Admin/Drain", Role::kAdmin, true, true},
 
     {"grpc.health.v1.Health/Check", Role::kViewer, false},
     {"grpc.health.v1.Health/Watch", Role::kViewer, false},

@@ -6,8 +6,11 @@
 
 #include <google/protobuf/message.h>
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -16,21 +19,23 @@
 namespace interpd::daemon {
 
 struct AuditEvent {
-  absl::Time time;  // when it began
-  absl::Duration duration;
+  absl::Time time;                       // when it began
   const Principal* principal = nullptr;  // null: nobody
-  std::string_view peer;                 // as gRPC says it
+  std::string peer;                      // as gRPC says it
   std::string_view method;
-  std::string_view resource;  // as the client wrote it
-  std::string_view request_id;
-  absl::Status status;
+  const std::vector<std::string>* resources;  // as the client wrote them, or was answered
+  int64_t more_resources = 0;                 // how often others were named
+  std::string request_id;
+  std::optional<absl::Status> status = {};  // none: it has only begun
+  absl::Duration duration = {};
+  int64_t left_out = 0;  // refusals of that principal, since the last one with a line
 };
 
 // JSON, valid whatever the texts hold.
 std::string AuditLine(const AuditEvent& event);
 
-// What a request is about: the first text in it that is a name of something. Empty: none is.
-std::string ResourceOf(const google::protobuf::Message& request);
+// What a request, or an answer, is about: the texts in it that are names of something.
+std::vector<std::string> ResourcesOf(const google::protobuf::Message& message);
 
 }  // namespace interpd::daemon
 

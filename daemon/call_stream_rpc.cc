@@ -1,5 +1,6 @@
 #include "daemon/call_stream_rpc.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "channels/error.h"
@@ -109,6 +110,7 @@ absl::StatusOr<CallStreamRpc::ItemPtr> CallStreamRpc::Prepare(const v1::CallRequ
 
 absl::StatusOr<std::shared_ptr<interp::Interpreter>> CallStreamRpc::Find(std::string_view name) {
   if (last_interpreter_ != nullptr && name == last_name_) return last_interpreter_;
+  Touches(name);
   absl::StatusOr<std::string> id = ParseName(principal(), name);
   if (!id.ok()) return id.status();
   absl::StatusOr<std::shared_ptr<interp::Interpreter>> found = state_.registry.Get(*id);
@@ -222,10 +224,11 @@ void CallStreamRpc::Run() {
 void CallStreamRpc::WriteAnswers() {
   v1::CallStreamResponse message;
   size_t bytes = 0;
+  const size_t most = std::min(kMaxAnswerBytes, static_cast<size_t>(max_message_bytes()));
   while (!answers_.empty() && answers_.front()->ended) {
     Item& item = *answers_.front();
-    size_t size = item.error.ok() ? item.response_bytes() : 0;
-    if (being_written_ > 0 && (being_written_ == kMaxAnswers || bytes + size > kMaxAnswerBytes)) break;
+    size_t size = kEnvelopeBytes + (item.error.ok() ? item.response_bytes() : item.error.message().size());
+    if (being_written_ > 0 && (being_written_ == kMaxAnswers || bytes + size > most)) break;
     bytes += size;
     ++being_written_;
     v1::CallStreamResponse::Item* answer = message.add_results();

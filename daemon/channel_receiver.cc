@@ -33,7 +33,7 @@ ChannelReceiver::ChannelReceiver(ServerState& state, std::function<void()> on_re
 ChannelReceiver::~ChannelReceiver() { GiveBack(); }
 
 absl::Status ChannelReceiver::Attach(ChannelNames& names, std::string_view name, std::string_view field,
-                                     Acknowledge acknowledge, const v1::Subscription* subscription) {
+                                     Acknowledge acknowledge, const v1::Subscription* subscription, int64_t max_bytes) {
   absl::StatusOr<channels::Ref<channels::Channel>> found = FindChannel(state_, names, name, field);
   if (!found.ok()) return found.status();
   if ((*found)->broadcast()) {
@@ -52,6 +52,7 @@ absl::Status ChannelReceiver::Attach(ChannelNames& names, std::string_view name,
   names_ = &names;
   name_ = name;
   acknowledge_ = acknowledge;
+  max_bytes_ = max_bytes;
   return absl::OkStatus();
 }
 
@@ -118,7 +119,7 @@ absl::StatusOr<bool> ChannelReceiver::TakeOne(BatchWriter& writer) {
     return status;
   }
   const int64_t bytes = static_cast<int64_t>(writer.bytes());
-  const int64_t limit = state_.options.max_message_bytes - kEnvelopeBytes;
+  const int64_t limit = max_bytes_ - kEnvelopeBytes;
   if (bytes > (writer.count() > 1 ? std::min(kMaxBytes, limit) : limit)) {
     writer.RemoveLast();
     held_ = std::move(value);

@@ -37,9 +37,10 @@ class ChannelReceiver final : private ChannelClients::Heir {
   // As GiveBack.
   ~ChannelReceiver();
 
-  // `subscription` is null for none. Errors: INVALID_FIELD with `field` or with one beside it, CHANNEL_NOT_FOUND.
+  // `max_bytes`: of a message of values. `subscription` is null for none. Errors: INVALID_FIELD with `field` or with
+  // one beside it, CHANNEL_NOT_FOUND.
   absl::Status Attach(ChannelNames& names, std::string_view name, std::string_view field, Acknowledge acknowledge,
-                      const v1::Subscription* subscription);
+                      const v1::Subscription* subscription, int64_t max_bytes);
   bool attached() const { return channel_ != nullptr; }
 
   // What the client says. Errors: INVALID_FIELD.
@@ -82,6 +83,7 @@ class ChannelReceiver final : private ChannelClients::Heir {
   channels::Ref<channels::Channel> broadcast_;  // null for other kinds
   channels::Ref<channels::Channel> channel_;    // from which it receives; of a broadcast, its own end
   Acknowledge acknowledge_ = Acknowledge::kNo;
+  int64_t max_bytes_ = 0;
 
   int64_t credit_ = 0;  // asked for and not taken
   int64_t taken_ = 0;

@@ -85,9 +85,10 @@ absl::Status ChannelStreamRpc<Request, Response>::Attach(const Request& request)
     }
     if (options.receive_from().empty()) return absl::OkStatus();
     return receiver_.Attach(this->channel_names(), options.receive_from(), "options.receive_from", acknowledge,
-                            subscription);
+                            subscription, this->max_message_bytes());
   } else {
-    return receiver_.Attach(this->channel_names(), request.options().name(), "options.name", acknowledge, subscription);
+    return receiver_.Attach(this->channel_names(), request.options().name(), "options.name", acknowledge, subscription,
+                            this->max_message_bytes());
   }
 }
 

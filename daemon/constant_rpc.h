@@ -2,7 +2,10 @@
 #ifndef INTERPD_DAEMON_CONSTANT_RPC_H_
 #define INTERPD_DAEMON_CONSTANT_RPC_H_
 
+#include <grpcpp/alarm.h>
+
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -29,6 +32,11 @@ class PutConstantRpc final : public ClientStreamRpc<v1::PutConstantResponse> {
 
   absl::Status Begin(const v1::PutConstantRequest::Options& options);
   absl::Status Take(const v1::PutConstantRequest& request);
+  // Waits a while for more content, which is counted until then; and fails the call if too little has come.
+  void BePatient();
+  void Waited(bool ok);
+  // Fails a call whose content is not all here.
+  void FailEarly(const absl::Status& status);
   // All is here: puts it, on a thread for that.
   void Put();
   // Fails the call, or has the thread that puts it give up.
@@ -39,9 +47,12 @@ class PutConstantRpc final : public ClientStreamRpc<v1::PutConstantResponse> {
   Persist persist_ = Persist::kNo;
   ConstantContent content_;
   int64_t held_bytes_ = 0;  // counted in the state
+  size_t size_before_ = 0;  // of the content, when it was last looked at
   bool putting_ = false;
   absl::Status ended_;  // what the call ends with once the thread has given up
   std::atomic<bool> give_up_{false};
+  grpc::Alarm alarm_;
+  Operation waited_{this, static_cast<void (Rpc::*)(bool)>(&PutConstantRpc::Waited)};
 };
 
 class DeleteConstantRpc final : public UnaryRpc<v1::DeleteConstantRequest, v1::Constant> {

@@ -8,22 +8,33 @@
 //
 // Messages come and go as bytes, parsed and serialised here: so a malformed request and an answer over the size limit
 // get an error of ours with a reason.
+//
+// What a call may is asked when it comes, and again for all open ones when the rules have changed or its token has
+// expired: it is then revoked. A revoked call is ended as one that its client has cancelled, and the client, which has
+// not, is told why.
 #ifndef INTERPD_DAEMON_RPC_H_
 #define INTERPD_DAEMON_RPC_H_
 
 #include <google/protobuf/message.h>
+#include <grpcpp/alarm.h>
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/async_stream.h>
 #include <grpcpp/support/async_unary_call.h>
 #include <grpcpp/support/byte_buffer.h>
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/log/check.h"
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "daemon/access_rules.h"
+#include "daemon/audit_line.h"
 #include "daemon/errors.h"
 #include "daemon/event_loop.h"
 #include "daemon/principal.h"
@@ -40,6 +51,11 @@ class Rpc : private HasRequestId {
 
   // Waits for a call. Call it once, in the event loop.
   void Start();
+
+  // In the event loop, after a change of who may do what: revokes the calls that may not be any longer.
+  static void CheckAccessOfAll(ServerState& state);
+  // In the event loop: the same for calls whose credentials have expired.
+  static void CheckExpired(ServerState& state);
 
   // The server is about to end, and no interpreter has work any more: ends a call that is still open.
   virtual void OnShutdown() {}
@@ -80,7 +96,8 @@ class Rpc : private HasRequestId {
   virtual void OnAccepted() = 0;
   // There is a call, and it may not be: ends it.
   virtual void Refuse(const absl::Status& status) = 0;
-  // The client has cancelled or died, or its deadline has passed, and the call has not been ended: end it soon.
+  // The client has cancelled or died, or its deadline has passed, or the call is revoked, and it has not been ended:
+  // end it soon.
   virtual void OnCancelled() {}
   // What was begun on a stream is done; not ok: the stream is broken or, for a read, at its end.
   virtual void OnRead(bool /*ok*/) {}
@@ -97,6 +114,7 @@ class Rpc : private HasRequestId {
     CHECK(!finished_) << "an RPC was ended twice";
     finished_ = true;
     Leave();
+    if (patience_ != nullptr) patience_->Cancel();
     return finish_.Begin();
   }
   // Counts how the call has ended, and says so in the audit log. Call it before BeginFinish.
@@ -105,6 +123,9 @@ class Rpc : private HasRequestId {
     if (state_.options.audit != nullptr) Audit(status);
   }
   bool finished() const { return finished_; }
+  // Why the call may not be any longer; OK: it may. Then it ends with that, whatever it would have ended with.
+  const absl::Status& revoked() const { return revoked_; }
+  const absl::Status& Verdict(const absl::Status& status) const { return revoked_.ok() ? status : revoked_; }
   // On whose behalf the call is. Requires: it was accepted.
   const Principal& principal() const { return *principal_; }
   // Channels by the names that it uses. Any thread may use what is returned, until the server ends.
@@ -115,53 +136,84 @@ class Rpc : private HasRequestId {
     const int64_t own = principal_ == nullptr ? 0 : principal_->limits.max_message_bytes;
     return own == 0 ? state_.options.max_message_bytes : std::min(own, state_.options.max_message_bytes);
   }
+  // Of a message of a stream. Pieces that a stream is cut into may be larger than a small limit of messages.
+  int64_t max_piece_bytes() const { return std::max(state_.options.max_message_bytes, kLeastPieceBytes); }
+  // Revoked, too.
   bool cancelled() const { return cancelled_; }
+
+  // For the audit log: the call is about what has that name.
+  void Touches(std::string_view name);
+  // For the audit log: what a call that has named nothing was answered.
+  void TouchesAnswered(const google::protobuf::Message& answer);
 
   // The client's `x-request-id`, if it has sent one that can be logged, or one of our own.
   std::string request_id() const final;
 
   // Reads a request and lets its bytes go. Errors: MESSAGE_TOO_LARGE; INVALID_FIELD, for bytes that are no such
-  // message or that nest too deeply.
-  // RATE_LIMITED.
+  // message or that nest too deeply; RATE_LIMITED, not for a call's first message.
   absl::Status Parse(grpc::ByteBuffer& bytes, google::protobuf::Message* message);
 
   ServerState& state_;
   grpc::ServerContext context_;
 
  private:
+  static constexpr int64_t kLeastPieceBytes = int64_t{4} << 20;
+
   void Accepted(bool ok);
-  // None: it is nobody's.
-  PrincipalRef FindPrincipal() const;
+  // None: it is nobody's. Finds out until when, too.
+  PrincipalRef FindPrincipal();
   void Done(bool ok);
   void Finished(bool) {}
 
-  // Why it may not be: it is nobody's, or not its principal's to call.
+  // Why it may not be: it is nobody's, not its principal's to call, or over a limit.
   absl::Status Admit();
+  // Likewise, but for the limits.
+  absl::Status Permit(const Principal* principal) const;
   // Counts one request more. Errors: RATE_LIMITED.
   absl::Status Charge();
+  // Revokes the call if it may not be any longer.
+  void CheckAccess();
+  void Revoke(absl::Status why);
+  // A revoked call has not ended, since its client does not read.
+  void PatienceOver(bool ok);
+  void SetExpiry(absl::Time when);
   // It is no longer in flight.
   void Leave() {
-    if (account_ != nullptr) --std::exchange(account_, nullptr)->in_flight;
+    if (std::exchange(in_flight_, false)) --account_->in_flight;
+    SetExpiry(absl::InfiniteFuture());
   }
   void Audit(const absl::Status& status);
+  AuditEvent Event() const;
 
   const AccessRule& rule_;
   PrincipalRef principal_;
-  mutable std::string request_id_;  // empty: nobody has asked
-  Account* account_ = nullptr;      // of a principal with limits, while it is in flight
-  absl::Time accepted_time_;        // these two only if there is an audit log
-  std::string resource_;
+  absl::Time expires_ = absl::InfiniteFuture();  // what says on whose behalf it is, while it is in flight
+  absl::Status revoked_;
+  std::unique_ptr<grpc::Alarm> patience_;  // once revoked
+  mutable std::string request_id_;         // empty: nobody has asked
+  Account* account_ = nullptr;             // of a principal with limits
+  absl::Time accepted_time_;
+  // Only if there is an audit log: the first names, and how often others were said.
+  std::vector<std::string> resources_;
+  int64_t more_resources_ = 0;
   int references_ = 0;
   bool accepted_ = false;
   bool finished_ = false;
   bool cancelled_ = false;
+  bool in_flight_ = false;  // counted in the account
+  bool refused_ = false;    // by Admit or Charge
+  bool parsed_any_ = false;
+  // In the list of open calls.
+  Rpc* older_ = nullptr;
+  Rpc* newer_ = nullptr;
   Operation accept_{this, &Rpc::Accepted};
   Operation done_{this, &Rpc::Done};
   Operation finish_{this, &Rpc::Finished};
+  Operation patience_over_{this, &Rpc::PatienceOver};
 };
 
-// Requires: the message is below 2 GiB.
-grpc::ByteBuffer Serialize(const google::protobuf::Message& message);
+// None: the message has 2 GiB or more.
+std::optional<grpc::ByteBuffer> Serialize(const google::protobuf::Message& message);
 
 // One request, one answer.
 template <typename Request, typename Response>
@@ -174,17 +226,19 @@ class UnaryRpc : public Rpc {
   virtual void Handle(Request& request) = 0;
 
   void Reply(const Response& response) {
+    if (!revoked().ok()) return Fail(revoked());
     int64_t bytes = static_cast<int64_t>(response.ByteSizeLong());
-    if (bytes > max_message_bytes()) {
-      return Fail(MessageTooLarge("the answer", bytes, max_message_bytes()));
-    }
+    std::optional<grpc::ByteBuffer> serialized;
+    if (bytes <= max_message_bytes()) serialized = Serialize(response);
+    if (!serialized) return Fail(MessageTooLarge("the answer", bytes, max_message_bytes()));
+    TouchesAnswered(response);
     Ended(absl::OkStatus());
-    responder_.Finish(Serialize(response), grpc::Status::OK, BeginFinish());
+    responder_.Finish(*serialized, grpc::Status::OK, BeginFinish());
   }
 
   void Fail(const absl::Status& status) {
-    Ended(status);
-    responder_.FinishWithError(ToGrpcStatus(status), BeginFinish());
+    Ended(Verdict(status));
+    responder_.FinishWithError(ToGrpcStatus(Verdict(status)), BeginFinish());
   }
 
   grpc::ByteBuffer request_bytes_;
@@ -217,12 +271,17 @@ class ClientStreamRpc : public Rpc {
 
   // Lead to the end, as for UnaryRpc.
   void Reply(const Response& response) {
+    if (!revoked().ok()) return Fail(revoked());
+    std::optional<grpc::ByteBuffer> serialized = Serialize(response);
+    if (!serialized || static_cast<int64_t>(serialized->Length()) > max_piece_bytes()) {
+      return Fail(MessageTooLarge("the answer", static_cast<int64_t>(response.ByteSizeLong()), max_piece_bytes()));
+    }
     Ended(absl::OkStatus());
-    stream_.Finish(Serialize(response), grpc::Status::OK, BeginFinish());
+    stream_.Finish(*serialized, grpc::Status::OK, BeginFinish());
   }
   void Fail(const absl::Status& status) {
-    Ended(status);
-    stream_.FinishWithError(ToGrpcStatus(status), BeginFinish());
+    Ended(Verdict(status));
+    stream_.FinishWithError(ToGrpcStatus(Verdict(status)), BeginFinish());
   }
 
   grpc::ByteBuffer request_bytes_;
@@ -247,26 +306,41 @@ class StreamingRpc : public Rpc {
 
   bool writing() const { return writing_; }
 
-  // Require: not writing, not finished.
+  // Require: not writing, not finished. A message over the limit ends the call instead.
   void Write(const Response& response) {
     CHECK(!writing_ && !finished());
+    std::optional<grpc::ByteBuffer> serialized = Fitting(response);
+    if (!serialized) return Finish(TooLarge(response));
     writing_ = true;
-    stream_.Write(Serialize(response), write_.Begin());
+    stream_.Write(*serialized, write_.Begin());
   }
   void WriteLast(const Response& response) {
     CHECK(!writing_);
+    if (!revoked().ok()) return Finish(revoked());
+    std::optional<grpc::ByteBuffer> serialized = Fitting(response);
+    if (!serialized) return Finish(TooLarge(response));
     Ended(absl::OkStatus());
-    stream_.WriteAndFinish(Serialize(response), grpc::WriteOptions(), grpc::Status::OK, BeginFinish());
+    stream_.WriteAndFinish(*serialized, grpc::WriteOptions(), grpc::Status::OK, BeginFinish());
   }
   void Finish(const absl::Status& status) {
     CHECK(!writing_);
-    Ended(status);
-    stream_.Finish(ToGrpcStatus(status), BeginFinish());
+    Ended(Verdict(status));
+    stream_.Finish(ToGrpcStatus(Verdict(status)), BeginFinish());
   }
 
   Stream stream_{&context_};
 
  private:
+  // Looked at once it is serialised: to know the size before would take as long again.
+  std::optional<grpc::ByteBuffer> Fitting(const Response& response) const {
+    std::optional<grpc::ByteBuffer> bytes = Serialize(response);
+    if (bytes && static_cast<int64_t>(bytes->Length()) > max_piece_bytes()) bytes.reset();
+    return bytes;
+  }
+  absl::Status TooLarge(const Response& response) const {
+    return MessageTooLarge("the answer", static_cast<int64_t>(response.ByteSizeLong()), max_piece_bytes());
+  }
+
   void Refuse(const absl::Status& status) final { Finish(status); }
   void Written(bool ok) {
     writing_ = false;

@@ -102,6 +102,7 @@ class Server::Impl {
     absl::Status status = access_.Configure(config);
     if (!status.ok()) return status;
     connections_.Renew([this](const PeerCredentials& peer) { return access_.OfUnixPeer(peer); });
+    loop_.Run([this] { Rpc::CheckAccessOfAll(state_); });
     return absl::OkStatus();
   }
 
@@ -199,6 +200,7 @@ class Server::Impl {
     if (server_ != nullptr) {
       loop_.Run([this] {
         state_.draining = true;
+        state_.call_expiry.Stop();
         // A copy, since ending a call may take it out of the set.
         std::vector<Rpc*> streams(state_.open_streams.begin(), state_.open_streams.end());
         for (Rpc* rpc : streams) rpc->OnShutdown();
@@ -277,6 +279,11 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(interp::InterpreterRegistr
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMilliseconds);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kHandshakeMilliseconds);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  // A connection takes no new calls after a while, and clients make another: so a certificate that has expired, or
+  // whose CA is trusted no longer, is good for that long. Calls that are open go on (the grace has no limit by
+  // default).
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+                             static_cast<int>(absl::ToInt64Milliseconds(options.connection_age)));
   auto impl = std::make_unique<Impl>(registry, channels, std::move(options), builder);
   absl::Status started = impl->Start(builder, std::move(endpoints));
   if (!started.ok()) return started;

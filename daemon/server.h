@@ -73,7 +73,8 @@ class Server {
   // right after.
   void Shutdown();
 
-  // Who may do what, from now on; connections that are open too. Errors: as Access::Configure, and nothing changes.
+  // Who may do what, from now on; of open connections, too, and of open calls: one that may not be any longer is ended.
+  // Errors: as Access::Configure, and nothing changes.
   absl::Status SetAccess(const AccessConfig& config);
 
   // Where it listens, with the ports that were chosen.

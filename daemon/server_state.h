@@ -20,6 +20,7 @@
 #include "daemon/access.h"
 #include "daemon/accounts.h"
 #include "daemon/audit_log.h"
+#include "daemon/call_expiry.h"
 #include "daemon/channel_clients.h"
 #include "daemon/channel_names.h"
 #include "daemon/connections.h"
@@ -29,6 +30,7 @@
 #include "daemon/jobs_state.h"
 #include "daemon/metrics_page.h"
 #include "daemon/queue_room.h"
+#include "daemon/refusal_cap.h"
 #include "daemon/rpc_counters.h"
 #include "daemon/worker_threads.h"
 #include "interp/interpreter_registry.h"
@@ -37,6 +39,10 @@
 namespace interpd::daemon {
 
 class Rpc;
+struct ServerState;
+
+// rpc.cc
+void EndExpiredCalls(ServerState& state);
 
 struct ServerOptions {
   int64_t max_message_bytes = int64_t{64} << 20;
@@ -57,6 +63,10 @@ struct ServerOptions {
   // Who may do what.
   AccessConfig access;
   ConnectionLimits connections;
+  // So old a connection takes no new calls; those that are open go on.
+  absl::Duration connection_age = absl::Hours(1);
+  // How long the content of a constant may not come.
+  absl::Duration put_patience = absl::Minutes(1);
 
   // What a Drain RPC asks for; no duration: the daemon's own grace period. Must not block.
   std::function<void(std::optional<absl::Duration>)> on_drain = [](auto) {};
@@ -73,6 +83,7 @@ struct ServerState {
   Connections& connections;
   ServerOptions options;
   Accounts accounts;
+  RefusalCap audited_refusals;
   std::vector<std::string> addresses;  // where it listens
   absl::Time start_time = absl::Now();
 
@@ -92,7 +103,9 @@ struct ServerState {
   RpcCounters rpc_counters;
   std::vector<MetricsSource*> metrics_sources;  // must outlive the server's last request
   int64_t calls = 0;                            // from their acceptance until gRPC has done with them
-  std::function<void()> on_idle;                // if set: there are no calls any more
+  Rpc* newest_call = nullptr;                   // of a list of them
+  CallExpiry call_expiry{loop, [this] { EndExpiredCalls(*this); }};
+  std::function<void()> on_idle;  // if set: there are no calls any more
   // Calls that may stay open without work: they are ended at the end.
   absl::flat_hash_set<Rpc*> open_streams;
 

@@ -152,6 +152,7 @@ JobEngine::Answer SubmitJobsRpc::Then(void (SubmitJobsRpc::*step)(std::vector<Jo
 void SubmitJobsRpc::Submitted(std::vector<JobRecord> jobs) {
   v1::SubmitJobsResponse response;
   for (const JobRecord& job : jobs) EncodeJob(job, 0, principal(), response.add_jobs());
+  for (const v1::Job& job : response.jobs()) Touches(job.name());
   Reply(response);
 }
 

@@ -211,7 +211,7 @@ def test_the_audit_log(ask, tokens, directory):
                            for line in lines()))
     made = [line for line in lines() if line.get("resource") in ("audited", "interpreters/audited")]
     assert [(line["method"].rpartition("/")[2], line["status"], line["principal"]) for line in made] == [
-        ("Create", "OK", "token:alice"), ("Close", "OK", "token:alice")]
+        ("Create", "BEGUN", "token:alice"), ("Create", "OK", "token:alice"), ("Close", "OK", "token:alice")]
     assert all(line["peer"].startswith("ipv4:127.0.0.1:") and line["request_id"] for line in made)
     refused = [line for line in lines() if line["status"] == "PERMISSION_DENIED"]
     assert refused[-1]["reason"] == "NOT_PERMITTED" and refused[-1]["role"] == "viewer"

@@ -1,6 +1,7 @@
 // Constants over gRPC: what is put is seen, versions, what is refused, what gives up.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -232,31 +233,60 @@ TEST_F(ConstantsTest, MalformedPutsSayWhatIsWrongAndLeaveNothing) {
 
 TEST_F(ConstantsTest, PutsUnderWayHoldOnlySoMuch) {
   ServerOptions options;
-  options.max_constant_bytes = int64_t{200} << 20;
+  options.max_constant_bytes = int64_t{8} << 20;
   Start(std::move(options));
-  // Says that much will come, and no more; untouched memory costs nothing.
   v1::PutConstantResponse response;
   v1::PutConstantRequest request;
   request.mutable_options()->set_name("constants/c");
-  request.mutable_options()->set_size_bytes(int64_t{200} << 20);
-  constexpr size_t kPuts = 3;
+  request.mutable_options()->set_size_bytes(int64_t{8} << 20);
+  // What is only said to come takes no room from others.
+  constexpr size_t kPuts = 4;
   grpc::ClientContext contexts[kPuts];
   std::unique_ptr<grpc::ClientWriter<v1::PutConstantRequest>> writers[kPuts];
   for (size_t i = 0; i < kPuts; ++i) {
     Patience(contexts[i]);
     writers[i] = constants_->Put(&contexts[i], &response);
-    writers[i]->Write(request);
+    ASSERT_TRUE(writers[i]->Write(request));
   }
-  // Two have room. Nothing more can be written to the one that is refused.
-  size_t refused = 0;
-  for (v1::PutConstantRequest nothing; writers[refused]->Write(nothing);) refused = (refused + 1) % kPuts;
-  EXPECT_EQ(InfoOf(writers[refused]->Finish()).reason(), "TOO_MANY_PUTS");
+  ASSERT_TRUE(Put("constants/c", Str("room")).ok());
+  // Two have room for all of theirs but a byte. Nothing more can be written to one that is refused.
+  request.clear_options();
+  request.set_data(std::string((8 << 20) - 1, 'x'));
+  for (auto& writer : writers) writer->Write(request);
+  request.set_data("");
+  std::vector<size_t> refused;
+  for (size_t next = 0; refused.size() < kPuts - 2; next = (next + 1) % kPuts) {
+    if (std::find(refused.begin(), refused.end(), next) == refused.end() && !writers[next]->Write(request)) {
+      refused.push_back(next);
+    }
+  }
   for (size_t i = 0; i < kPuts; ++i) {
-    if (i == refused) continue;
-    contexts[i].TryCancel();
-    EXPECT_EQ(writers[i]->Finish().error_code(), grpc::CANCELLED);
+    if (std::find(refused.begin(), refused.end(), i) != refused.end()) {
+      EXPECT_EQ(InfoOf(writers[i]->Finish()).reason(), "TOO_MANY_PUTS");
+    } else {
+      contexts[i].TryCancel();
+      EXPECT_EQ(writers[i]->Finish().error_code(), grpc::CANCELLED);
+    }
   }
   ASSERT_TRUE(Put("constants/c", Str("room again")).ok());
+}
+
+TEST_F(ConstantsTest, APutThatStallsEnds) {
+  ServerOptions options;
+  options.put_patience = absl::Milliseconds(100);
+  Start(std::move(options));
+  grpc::ClientContext context;
+  Patience(context);
+  v1::PutConstantResponse response;
+  auto writer = constants_->Put(&context, &response);
+  v1::PutConstantRequest request;
+  request.mutable_options()->set_name("constants/c");
+  request.mutable_options()->set_size_bytes(1 << 20);
+  request.set_data("x");
+  ASSERT_TRUE(writer->Write(request));
+  grpc::Status status = writer->Finish();
+  EXPECT_EQ(status.error_code(), grpc::DEADLINE_EXCEEDED);
+  EXPECT_EQ(InfoOf(status).reason(), "CANCELLED_BY_CLIENT");
 }
 
 TEST_F(ConstantsTest, AClientThatDiesHalfWayPutsNothing) {

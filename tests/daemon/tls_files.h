@@ -25,12 +25,16 @@ class TlsFiles {
                      " -keyout ", Path(absl::StrCat(ca_, ".key")), " -out ", Path(absl::StrCat(ca_, ".pem"))));
   }
 
-  // NAME.pem and NAME.key, for that common name, signed by the CA. `days` below 0: expired.
-  void Make(const std::string& name, const std::string& common_name, int days = 2) {
+  // NAME.pem and NAME.key, for that common name, signed by the CA. No common name: a subject that is empty. `days`
+  // below 0: expired. `alternative_names` empty: none.
+  void Make(const std::string& name, const std::string& common_name, int days = 2,
+            const std::string& alternative_names = "DNS:localhost,IP:127.0.0.1") {
     const std::string request = Path(absl::StrCat(name, ".csr"));
     const std::string names = Path(absl::StrCat(name, ".ext"));
-    std::ofstream(names) << "subjectAltName=DNS:localhost,IP:127.0.0.1\n";
-    Run(absl::StrCat("req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=", common_name, " -keyout ",
+    std::ofstream(names) << (alternative_names.empty() ? "basicConstraints=CA:FALSE\n"
+                                                       : absl::StrCat("subjectAltName=", alternative_names, "\n"));
+    Run(absl::StrCat("req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj ",
+                     common_name.empty() ? "/" : absl::StrCat("/CN=", common_name), " -keyout ",
                      Path(absl::StrCat(name, ".key")), " -out ", request));
     std::string validity = absl::StrCat("-days ", days);
     if (days < 0) validity = "-not_before 20200101000000Z -not_after 20200102000000Z";
