@@ -59,8 +59,10 @@ absl::Status ParseField(const Field& field, std::string_view text, std::bitset<N
     auto [range, step_text] = range_step;
     int low = field.low, high = field.high, step = 1;
     const bool has_step = part.find('/') != part.npos;
-    if (has_step && (!absl::SimpleAtoi(step_text, &step) || step < 1)) {
-      return Wrong(field, part, "has no step above 0 behind '/'");
+    // As much as there are values is the first of them alone.
+    const int longest = field.high - field.low + 1;
+    if (has_step && (!absl::SimpleAtoi(step_text, &step) || step < 1 || step > longest)) {
+      return Wrong(field, part, absl::StrCat("has no step of 1 to ", longest, " behind '/'"));
     }
     if (range != "*") {
       const size_t dash = range.find('-');
@@ -115,6 +117,30 @@ bool Cron::DayFits(absl::CivilDay day) const {
 }
 
 std::optional<absl::Time> Cron::Next(absl::Time time, absl::TimeZone zone) const {
+  return hours_.all() ? NextOfEveryHour(time, zone) : NextOfTheClock(time, zone);
+}
+
+// By time that passes: an hour that comes twice has its minutes twice, and one that is skipped has none.
+std::optional<absl::Time> Cron::NextOfEveryHour(absl::Time time, absl::TimeZone zone) const {
+  const absl::TimeZone::CivilInfo now = zone.At(time);
+  absl::Time next = time - absl::Seconds(now.cs.second()) - now.subsecond + absl::Minutes(1);
+  const absl::CivilYear last = absl::CivilYear(now.cs) + kYears;
+  for (;;) {
+    const absl::CivilMinute minute = absl::ToCivilMinute(next, zone);
+    if (absl::CivilYear(minute) > last) return std::nullopt;
+    if (!DayFits(absl::CivilDay(minute))) {
+      const absl::TimeZone::TimeInfo info = zone.At(absl::CivilSecond(absl::CivilDay(minute) + 1));
+      next = info.kind == absl::TimeZone::TimeInfo::SKIPPED ? info.trans : info.pre;
+    } else if (!minutes_[static_cast<size_t>(minute.minute())]) {
+      next += absl::Minutes(1);
+    } else {
+      return next;
+    }
+  }
+}
+
+// By what the clock shows.
+std::optional<absl::Time> Cron::NextOfTheClock(absl::Time time, absl::TimeZone zone) const {
   absl::CivilMinute minute = absl::ToCivilMinute(time, zone) + 1;
   const absl::CivilYear last = absl::CivilYear(minute) + kYears;
   while (absl::CivilYear(minute) <= last) {

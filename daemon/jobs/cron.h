@@ -24,11 +24,14 @@ class Cron {
   static absl::StatusOr<Cron> Parse(std::string_view expression);
 
   // The first minute behind `time` that fits, in `zone`. A time that the clock skips is taken when it does; one that
-  // comes twice, the first time. None: no such day within the next ten years (February 30).
+  // comes twice, the first time. Where every hour fits it is by time that passes: nothing is taken for what the clock
+  // skips, and both times for what it shows twice. None: no such day within the next ten years (February 30).
   std::optional<absl::Time> Next(absl::Time time, absl::TimeZone zone) const;
 
  private:
   bool DayFits(absl::CivilDay day) const;
+  std::optional<absl::Time> NextOfEveryHour(absl::Time time, absl::TimeZone zone) const;
+  std::optional<absl::Time> NextOfTheClock(absl::Time time, absl::TimeZone zone) const;
 
   std::bitset<60> minutes_;
   std::bitset<24> hours_;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/time/time.h"
@@ -61,6 +62,33 @@ TEST(CronTest, ClocksThatJump) {
   EXPECT_EQ(second - first, absl::Hours(25));
 }
 
+TEST(CronTest, EveryHourGoesOnWhenClocksJump) {
+  const absl::TimeZone berlin = Zone("Europe/Berlin");
+  const auto times = [&](const char* expression, absl::CivilHour from, absl::CivilHour to) {
+    std::vector<absl::Duration> since;  // the one before
+    absl::StatusOr<Cron> cron = Cron::Parse(expression);
+    EXPECT_TRUE(cron.ok()) << cron.status();
+    absl::Time last = absl::FromCivil(from, berlin);
+    for (;;) {
+      const absl::Time next = *cron->Next(last, berlin);
+      if (next > absl::FromCivil(to, berlin)) return since;
+      since.push_back(next - last);
+      last = next;
+    }
+  };
+  // 02:00 to 03:00 comes twice that night.
+  EXPECT_EQ(times("*/15 * * * *", absl::CivilHour(2026, 10, 25, 0), absl::CivilHour(2026, 10, 25, 4)),
+            std::vector<absl::Duration>(5 * 4, absl::Minutes(15)));
+  // And it does not exist that one.
+  EXPECT_EQ(times("*/15 * * * *", absl::CivilHour(2026, 3, 29, 0), absl::CivilHour(2026, 3, 29, 4)),
+            std::vector<absl::Duration>(3 * 4, absl::Minutes(15)));
+  EXPECT_EQ(times("0 * * * *", absl::CivilHour(2026, 3, 29, 0), absl::CivilHour(2026, 3, 29, 4)),
+            std::vector<absl::Duration>(3, absl::Hours(1)));
+  // Days are still the calendar's.
+  EXPECT_EQ(Next("0 * * * mon", "2026-10-24 12:30:10", berlin), "Mon 2026-10-26 00:00:00");
+  EXPECT_EQ(Next("@hourly", "2026-10-24 12:59:59", berlin), "Sat 2026-10-24 13:00:00");
+}
+
 TEST(CronTest, SaysWhatIsWrong) {
   const std::pair<const char*, const char*> wrong[] = {
       {"", "0 fields"},
@@ -71,6 +99,8 @@ TEST(CronTest, SaysWhatIsWrong) {
       {"* * * 13 *", "month"},
       {"* * * * 8", "week"},
       {"*/0 * * * *", "step"},
+      {"5/2147483647 * * * *", "step of 1 to 60"},
+      {"* */25 * * *", "step of 1 to 24"},
       {"5-1 * * * *", "5-1"},
       {"a * * * *", "'a'"},
       {"1,,2 * * * *", "''"},
