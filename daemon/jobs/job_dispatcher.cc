@@ -8,7 +8,7 @@
 namespace interpd::daemon {
 namespace {
 
-// Jobs that are looked at for one whose patience has run out: of ten thousand, those that come first.
+// Jobs of an owner that are looked at for one whose patience has run out: of ten thousand, those that come first.
 constexpr int kLookedAt = 64;
 
 }  // namespace
@@ -28,29 +28,47 @@ bool JobDispatcher::WantsSlot(const ActiveJob& job, absl::Time now) {
 void JobDispatcher::Update(ActiveJob& job, absl::Time now) {
   const bool wants = WantsSlot(job, now);
   if (wants == job.queued_pass.has_value()) return;
-  if (wants) {
-    job.pass = std::max(job.pass, floor_);
-    job.queued_pass = job.pass;
-    job.wants_slot_since = now;
-    wanting_.emplace(job.pass, job.record.id);
-    by_id_[job.record.id] = &job;
-  } else {
-    Remove(job);
-  }
+  if (!wants) return Remove(job);
+  Owner& owner = OwnerOf(job);
+  if (!busy_.contains(&owner)) owner.pass = std::max(owner.pass, floor_);
+  job.pass = std::max(job.pass, owner.floor);
+  job.queued_pass = job.pass;
+  job.wants_slot_since = now;
+  owner.wanting.emplace(job.pass, job.record.id);
+  by_id_[job.record.id] = &job;
+  Changed(owner, now);
 }
 
 void JobDispatcher::Remove(ActiveJob& job) {
   if (!job.queued_pass) return;
-  wanting_.erase({*job.queued_pass, job.record.id});
+  Owner& owner = OwnerOf(job);
+  owner.wanting.erase({*job.queued_pass, job.record.id});
   by_id_.erase(job.record.id);
   job.queued_pass.reset();
   job.wants_slot_since = absl::InfiniteFuture();
+  Changed(owner, accounted_);
+}
+
+void JobDispatcher::Changed(Owner& owner, absl::Time now) {
+  if (owner.wanting.empty() || owner.slots > 0) {
+    owner.none_since = absl::InfiniteFuture();
+  } else {
+    owner.none_since = std::min(owner.none_since, now);
+  }
+  if (owner.wanting.empty() && owner.slots == 0) {
+    busy_.erase(&owner);
+  } else {
+    busy_.insert(&owner);
+  }
 }
 
 void JobDispatcher::WorkerStarted(ActiveJob& job, std::shared_ptr<JobWorker> worker) {
   job.workers.push_back(std::move(worker));
   working_.insert(&job);
   ++used_;
+  Owner& owner = OwnerOf(job);
+  ++owner.slots;
+  Changed(owner, accounted_);
 }
 
 void JobDispatcher::WorkerClosed(ActiveJob& job, const JobWorker& worker, absl::Time now) {
@@ -63,60 +81,128 @@ void JobDispatcher::WorkerClosed(ActiveJob& job, const JobWorker& worker, absl::
     if (job.queued_pass) job.wants_slot_since = now;  // it has had its turn
   }
   --used_;
+  Owner& owner = OwnerOf(job);
+  --owner.slots;
+  Changed(owner, now);
 }
 
 void JobDispatcher::Account(absl::Time now) {
   const double seconds = std::max(0.0, absl::ToDoubleSeconds(now - std::min(accounted_, now)));
   accounted_ = now;
-  double least = wanting_.empty() ? std::numeric_limits<double>::infinity() : wanting_.begin()->first;
+  for (Owner* owner : busy_) {
+    owner->pass += seconds * static_cast<double>(owner->slots);
+    owner->staying = 0;
+    owner->working.clear();
+  }
   for (ActiveJob* job : working_) {
+    Owner& owner = OwnerOf(*job);
     const double pass = job->pass + seconds * static_cast<double>(job->workers.size()) / job->weight();
     if (job->queued_pass) {
-      wanting_.erase({*job->queued_pass, job->record.id});
+      owner.wanting.erase({*job->queued_pass, job->record.id});
       job->queued_pass = pass;
-      wanting_.emplace(pass, job->record.id);
+      owner.wanting.emplace(pass, job->record.id);
     }
     job->pass = pass;
-    least = std::min(least, pass);
+    owner.working.push_back(job);
+    owner.staying += std::count_if(job->workers.begin(), job->workers.end(), [](auto& one) { return !one->yielding; });
   }
-  if (least != std::numeric_limits<double>::infinity()) floor_ = std::max(floor_, least);
-  if (wanting_.empty() || used_ < slots_) return;
+  double least_owner = std::numeric_limits<double>::infinity();
+  for (Owner* owner : busy_) {
+    std::sort(owner->working.begin(), owner->working.end(),
+              [](const ActiveJob* a, const ActiveJob* b) { return a->pass > b->pass; });
+    double least = std::numeric_limits<double>::infinity();
+    if (!owner->working.empty()) least = owner->working.back()->pass;
+    if (!owner->wanting.empty()) least = std::min(least, owner->wanting.begin()->first);
+    if (least != std::numeric_limits<double>::infinity()) owner->floor = std::max(owner->floor, least);
+    least_owner = std::min(least_owner, owner->pass);
+  }
+  if (!busy_.empty()) floor_ = std::max(floor_, least_owner);
+  if (by_id_.empty() || used_ < slots_) return;
+  YieldToOwners(now);
+  for (Owner* owner : busy_) YieldWithin(*owner, now);
+}
 
-  // One interpreter for each that is far behind; those that yield already are on their way.
-  auto behind = wanting_.begin();
-  std::vector<ActiveJob*> ahead(working_.begin(), working_.end());
-  std::sort(ahead.begin(), ahead.end(), [](const ActiveJob* a, const ActiveJob* b) { return a->pass > b->pass; });
-  for (ActiveJob* job : ahead) {
-    for (const auto& worker : job->workers) {
-      if (worker->yielding && ++behind == wanting_.end()) return;
+std::vector<JobDispatcher::Owner*> JobDispatcher::Wanting() const {
+  std::vector<Owner*> wanting;
+  for (Owner* owner : busy_) {
+    if (!owner->wanting.empty()) wanting.push_back(owner);
+  }
+  // What each has now counts as if it had used it already: several free slots go to several owners.
+  const auto place = [](const Owner* owner) {
+    return owner->pass + static_cast<double>(owner->slots) * absl::ToDoubleSeconds(kQuantum);
+  };
+  std::sort(wanting.begin(), wanting.end(), [&](const Owner* a, const Owner* b) { return place(a) < place(b); });
+  return wanting;
+}
+
+// One interpreter for each owner that is far behind and has fewer.
+void JobDispatcher::YieldToOwners(absl::Time now) {
+  if (busy_.size() < 2) return;
+  std::vector<Owner*> behind = Wanting(), ahead(busy_.begin(), busy_.end());
+  std::sort(ahead.begin(), ahead.end(), [](const Owner* a, const Owner* b) { return a->pass > b->pass; });
+  // Those that yield already are on their way.
+  int64_t leaving = used_;
+  for (Owner* owner : ahead) leaving -= owner->staying;
+  const auto yields = [&](Owner& owner) {
+    for (ActiveJob* job : owner.working) {
+      for (const auto& worker : job->workers) {
+        if (worker->yielding || !worker->MayYield(now, kQuantum)) continue;
+        worker->yielding = true;
+        --owner.staying;
+        return true;
+      }
+    }
+    return false;
+  };
+  for (size_t i = static_cast<size_t>(leaving); i < behind.size(); ++i) {
+    for (Owner* owner : ahead) {
+      if (behind[i]->pass + absl::ToDoubleSeconds(kQuantum) > owner->pass) break;
+      if (owner->staying > behind[i]->staying && yields(*owner)) break;
     }
   }
-  for (ActiveJob* job : ahead) {
+}
+
+// One interpreter for each of its jobs that is far behind; those that yield already are on their way.
+void JobDispatcher::YieldWithin(Owner& owner, absl::Time now) {
+  auto behind = owner.wanting.begin();
+  if (behind == owner.wanting.end()) return;
+  for (ActiveJob* job : owner.working) {
+    for (const auto& worker : job->workers) {
+      if (worker->yielding && ++behind == owner.wanting.end()) return;
+    }
+  }
+  for (ActiveJob* job : owner.working) {
     for (const auto& worker : job->workers) {
       if (behind->first + absl::ToDoubleSeconds(kQuantum) / job->weight() > job->pass) return;
       if (worker->yielding || behind->second == job->record.id || !worker->MayYield(now, kQuantum)) continue;
       worker->yielding = true;
-      if (++behind == wanting_.end()) return;
+      if (++behind == owner.wanting.end()) return;
     }
   }
 }
 
 ActiveJob* JobDispatcher::NextForSlot(absl::Time now) {
-  if (wanting_.empty()) return nullptr;
-  if (used_ < slots_) return by_id_.at(wanting_.begin()->second);
+  if (by_id_.empty() || used_ >= 3 * slots_) return nullptr;
+  const std::vector<Owner*> owners = Wanting();
+  if (used_ < slots_) return by_id_.at(owners.front()->wanting.begin()->second);
+  for (const Owner* owner : owners) {
+    if (owner->none_since + kPatience <= now) return by_id_.at(owner->wanting.begin()->second);
+  }
   if (used_ >= 2 * slots_) return nullptr;
-  int looked_at = 0;
-  for (const auto& [pass, id] : wanting_) {
-    if (++looked_at > kLookedAt) break;
-    ActiveJob* job = by_id_.at(id);
-    if (job->workers.empty() && job->wants_slot_since + kPatience <= now) return job;
+  for (const Owner* owner : owners) {
+    int looked_at = 0;
+    for (const auto& [pass, id] : owner->wanting) {
+      if (++looked_at > kLookedAt) break;
+      ActiveJob* job = by_id_.at(id);
+      if (job->workers.empty() && job->wants_slot_since + kPatience <= now) return job;
+    }
   }
   return nullptr;
 }
 
 absl::Time JobDispatcher::NextTime() const {
   // Yielding is looked for whenever a task has ended; patience runs out by itself.
-  const bool may_exceed = !wanting_.empty() && used_ >= slots_ && used_ < 2 * slots_;
+  const bool may_exceed = !by_id_.empty() && used_ >= slots_ && used_ < 3 * slots_;
   return may_exceed ? accounted_ + kPatience / 4 : absl::InfiniteFuture();
 }
 
