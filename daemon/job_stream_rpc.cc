@@ -6,6 +6,7 @@
 
 #include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
+#include "daemon/jobs/channel_references.h"
 #include "daemon/jobs/job_errors.h"
 #include "daemon/jobs/job_proto.h"
 #include "daemon/page.h"
@@ -264,7 +265,14 @@ JobResultsRpc::Page JobResultsRpc::ReadPage(const JobsState& jobs) {
   Page page;
   if (!tasks->empty()) {
     page.message.emplace();
-    for (const TaskRecord& task : *tasks) EncodeTask(task, job->uid, page.message->add_tasks());
+    for (const TaskRecord& task : *tasks) {
+      v1::Task& shown = *page.message->add_tasks();
+      EncodeTask(task, job->uid, &shown);
+      // The names of channels are its owner's.
+      if (job->owner != principal().space && shown.has_result()) {
+        TranslateChannels(state_.NamesIn(job->owner), state_.NamesOf(principal()), shown.mutable_result());
+      }
+    }
   }
   const bool all_seen = next_ >= job->task_count;
   page.more = !all_seen && next_ > before;

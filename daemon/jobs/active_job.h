@@ -79,7 +79,7 @@ class ActiveJob {
   int64_t running = 0;
 
   absl::flat_hash_set<int64_t> waiting_for;      // jobs
-  std::string failed_dependency;                 // the name of one that did not succeed
+  std::string failed_dependency;                 // the resource name of one that did not succeed
   int load_failures = 0;                         // in a row
   absl::Time not_before = absl::InfinitePast();  // after a failure that was nobody's task's
   absl::Time wants_slot_since = absl::InfiniteFuture();

@@ -134,9 +134,34 @@ int64_t JobEngine::RunningCount(int64_t job) const {
 }
 
 void JobEngine::Beat(absl::AnyInvocable<void() &&> done) {
-  if (in_journal_.load(std::memory_order_relaxed)) return std::move(done)();
-  auto shared = std::make_shared<absl::AnyInvocable<void() &&>>(std::move(done));
-  inbox_.Submit([shared] { std::move (*shared)(); }, [shared] { std::move (*shared)(); });
+  {
+    absl::MutexLock lock(beat_mutex_);
+    beats_.push_back(std::move(done));
+  }
+  // Each side says what it does before it looks at what the other does: one of the two sees it.
+  beat_waits_ = true;
+  if (in_journal_) return AnswerBeats();
+  inbox_.Submit([this] { AnswerBeats(); }, [this] { AnswerBeats(); });
+}
+
+void JobEngine::AnswerBeats() {
+  beat_waits_ = false;
+  std::vector<absl::AnyInvocable<void() &&>> beats;
+  {
+    absl::MutexLock lock(beat_mutex_);
+    beats.swap(beats_);
+  }
+  for (absl::AnyInvocable<void() &&>& done : beats) std::move(done)();
+}
+
+void JobEngine::EnterJournal() {
+  if (journal_depth_++ > 0) return;
+  in_journal_ = true;
+  if (beat_waits_) AnswerBeats();
+}
+
+void JobEngine::LeaveJournal() {
+  if (--journal_depth_ == 0) in_journal_.store(false, std::memory_order_release);
 }
 
 void JobEngine::Stats(absl::AnyInvocable<void(JobStats) &&> done) {
@@ -145,6 +170,7 @@ void JobEngine::Stats(absl::AnyInvocable<void(JobStats) &&> done) {
   inbox_.Submit(
       [this, shared] {
         JobStats stats = stats_;
+        InJournal in_journal(*this);
         absl::StatusOr<std::map<int, int64_t>> jobs = journal_.CountJobs();
         if (jobs.ok()) {
           for (const auto& [state, count] : *jobs) stats.jobs[static_cast<v1::Job::State>(state)] = count;
@@ -203,10 +229,9 @@ void JobEngine::Round() {
 
   TellRunning();
   std::vector<SubmitCommand> submits = std::exchange(submits_, {});
-  size_t accepted = 0;  // jobs
+  UnfinishedJobs accepted;  // in this round
   std::erase_if(submits, [&](SubmitCommand& submit) {
     absl::Status checked = Check(submit, accepted);
-    if (checked.ok()) accepted += submit.jobs.size();
     if (!checked.ok()) Submitted(submit, checked);
     return !checked.ok();
   });
@@ -310,12 +335,11 @@ absl::Status JobEngine::Write(std::vector<SubmitCommand>& submits) {
 }
 
 absl::Status JobEngine::InTransaction(Journal::Sync sync, absl::FunctionRef<absl::Status()> write) {
-  in_journal_.store(true, std::memory_order_relaxed);
+  InJournal in_journal(*this);
   absl::Status status = journal_.Begin(sync);
   if (status.ok()) status = write();
   if (status.ok()) status = journal_.Commit();
   if (!status.ok()) journal_.Rollback();
-  in_journal_.store(false, std::memory_order_relaxed);
   return status;
 }
 
@@ -323,7 +347,10 @@ void JobEngine::TakeLogs(TaskWork& work, bool has_ended) {
   for (LogRecord& log : work.TakeLogs(has_ended)) {
     ActiveJob* job = Find(log.job);
     const bool goes_on = job != nullptr && !job->record.has_ended() && job->record.state != kDeleting;
-    if (goes_on) unsaved_logs_.push_back(std::move(log));
+    if (!goes_on) continue;
+    unfinished_.Grow(job->record, kRowBytes + static_cast<int64_t>(log.data.size()));
+    MarkDirty(*job);
+    unsaved_logs_.push_back(std::move(log));
   }
 }
 
@@ -337,6 +364,7 @@ ActiveJob* JobEngine::Find(int64_t id) {
 ActiveJob& JobEngine::Adopt(JobRecord record) {
   const int64_t id = record.id;
   by_name_[record.name] = id;
+  unfinished_.Add(record);
   std::unique_ptr<ActiveJob>& job = jobs_[id];
   job = std::make_unique<ActiveJob>(std::move(record));
   return *job;
@@ -346,11 +374,12 @@ absl::StatusOr<ActiveJob*> JobEngine::FindOrLoad(const std::string& owner, const
   auto known = by_name_.find(name);
   ActiveJob* job = known == by_name_.end() ? nullptr : Find(known->second);
   if (job == nullptr) {
+    InJournal in_journal(*this);
     absl::StatusOr<std::optional<JobRecord>> found = journal_.FindJob(name);
     if (!found.ok()) return found.status();
-    if (found->has_value() && MayUse(owner, **found)) job = &Adopt(**std::move(found));
+    if (found->has_value() && MayUse(owner, (*found)->owner)) job = &Adopt(**std::move(found));
   }
-  if (job == nullptr || !MayUse(owner, job->record) || job->record.state == kDeleting) return JobNotFound(name);
+  if (job == nullptr || !MayUse(owner, job->record.owner) || job->record.state == kDeleting) return JobNotFound(name);
   return job;
 }
 
@@ -364,6 +393,7 @@ void JobEngine::ForgetIfOver(ActiveJob& job) {
     running_.erase(id);
   }
   by_name_.erase(job.record.name);
+  unfinished_.Remove(job.record);
   jobs_.erase(id);
 }
 

@@ -21,6 +21,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -45,6 +46,7 @@
 #include "daemon/jobs/job_watches.h"
 #include "daemon/jobs/journal.h"
 #include "daemon/jobs/journal_file.h"
+#include "daemon/jobs/unfinished_jobs.h"
 #include "interp/interpreter_registry.h"
 
 namespace interpd::daemon {
@@ -52,9 +54,9 @@ namespace interpd::daemon {
 struct JobOptions {
   std::string directory;                       // of the journal
   int64_t parallel = 0;                        // slots for tasks of all jobs; 0: the number of CPUs
-  int64_t max_unfinished = 10'000;             // jobs
+  int64_t max_unfinished = 10'000;             // jobs; a user may have half of them
   absl::Duration keep = absl::Hours(24 * 30);  // ended jobs
-  int64_t keep_bytes = int64_t{1} << 30;       // of the journal; beyond, the jobs that ended first go
+  int64_t keep_bytes = int64_t{1} << 30;       // of the journal; beyond, jobs go that have ended
   int64_t max_result_bytes = int64_t{64} << 20;
   interp::InterpreterConfig interpreter_defaults;
 };
@@ -130,8 +132,8 @@ class JobEngine {
   // Tasks of a job that run just now.
   int64_t RunningCount(int64_t job) const;
   void Stats(absl::AnyInvocable<void(JobStats) &&> done);
-  // Calls back from the engine's thread, or at once if that waits for the disk: so who is not called back knows that it
-  // is wedged.
+  // Calls back from the engine's thread, or at once if that waits for the disk, or as soon as it does: so who is not
+  // called back knows that it is wedged.
   void Beat(absl::AnyInvocable<void() &&> done);
   const JobOptions& options() const { return options_; }
 
@@ -149,6 +151,18 @@ class JobEngine {
     bool repeated = false;  // they were there already
   };
 
+  // While one lives the engine's thread is in the journal, where it may wait for the disk.
+  class InJournal {
+   public:
+    explicit InJournal(JobEngine& engine) : engine_(engine) { engine_.EnterJournal(); }
+    InJournal(const InJournal&) = delete;
+    InJournal& operator=(const InJournal&) = delete;
+    ~InJournal() { engine_.LeaveJournal(); }
+
+   private:
+    JobEngine& engine_;
+  };
+
   JobEngine(JobOptions options, JournalLock lock, std::unique_ptr<Database> database);
 
   // ---- job_engine.cc: rounds ----
@@ -162,6 +176,9 @@ class JobEngine {
   absl::Status Write(std::vector<SubmitCommand>& submits);
   // A transaction of its own, of what `write` does.
   absl::Status InTransaction(Journal::Sync sync, absl::FunctionRef<absl::Status()> write);
+  void EnterJournal();
+  void LeaveJournal();
+  void AnswerBeats();
   void TellRunning();
   void JournalFailed(const absl::Status& status);
   void MarkDirty(const ActiveJob& job) { dirty_.insert(job.record.id); }
@@ -172,13 +189,12 @@ class JobEngine {
   ActiveJob& Adopt(JobRecord record);
   void ForgetIfOver(ActiveJob& job);
   // The operators' namespace, which is empty, holds everybody's.
-  static bool MayUse(const std::string& owner, const JobRecord& record) {
-    return owner.empty() || record.owner == owner;
-  }
+  static bool MayUse(const std::string& owner, const std::string& whose) { return owner.empty() || whose == owner; }
 
   // ---- job_engine_submit.cc: how jobs come in ----
   // What refuses one submit, and not the others of its round.
-  absl::Status Check(const SubmitCommand& submit, size_t accepted);
+  absl::Status Check(const SubmitCommand& submit, UnfinishedJobs& accepted);
+  absl::Status CheckNew(const SubmitCommand& submit, UnfinishedJobs& accepted);
   absl::Status Insert(SubmitCommand& submit);
   void Submitted(SubmitCommand& submit, const absl::Status& status);
   void Admit(JobRecord record);
@@ -197,6 +213,8 @@ class JobEngine {
   // Moves a job that has not begun to the state in which it is by now.
   void Settle(ActiveJob& job, absl::Time now);
   absl::Status CopyResultsAsInputs(ActiveJob& job);
+  // What it copies. Errors: INVALID_FIELD for too many results, and the journal's.
+  absl::StatusOr<std::vector<JobRecord>> SourcesOf(const JobRecord& record);
   void End(ActiveJob& job, v1::Job::State state, absl::Time now);
   void Fail(ActiveJob& job, const v1::JobError& error, absl::Time now);
   void EndIfComplete(ActiveJob& job, absl::Time now);
@@ -204,9 +222,15 @@ class JobEngine {
   void DoCancel(const std::string& owner, const std::string& name, Answer done);
   void DoRetry(const std::string& owner, const std::string& name, Answer done);
   void DoDelete(const std::string& owner, const std::string& name, Answer done);
+  // What a job that has ended would need to go on, and was deleted; empty: nothing.
+  absl::StatusOr<std::string> LostOf(const JobRecord& record);
+
+  // ---- job_engine_room.cc: room in the journal ----
   // Deletes what is too old, and rows of what is being deleted, some each time.
   void CleanUp(absl::Time now);
   absl::Status CleanUpSome(absl::Time now);
+  // The job that is to go because the journal is too big; none: nothing has ended of those who use much.
+  absl::StatusOr<std::optional<int64_t>> OldestOfGreatestOwner();
 
   // ---- job_engine_workers.cc: interpreters ----
   void WorkerReady(JobWorker& worker, std::optional<LoadFailure> failure);
@@ -219,6 +243,8 @@ class JobEngine {
   // ---- job_engine_tasks.cc: tasks ----
   void TaskEnded(TaskWork& work, absl::Time now);
   void TaskFailed(ActiveJob& job, TaskRecord task, absl::Time now);
+  // Has its row written, and returns what that takes. One that is PENDING waits in memory again.
+  int64_t SaveTask(ActiveJob& job, TaskRecord task);
   // Takes tasks for interpreters that have room; they begin after the next Flush.
   void TakeTasks(absl::Time now);
   void TakeTasksFor(ActiveJob& job, const std::shared_ptr<JobWorker>& worker, absl::Time now);
@@ -245,11 +271,13 @@ class JobEngine {
   absl::flat_hash_map<int64_t, std::unique_ptr<ActiveJob>> jobs_;  // not ended, or with interpreters that end
   absl::flat_hash_map<std::string, int64_t> by_name_;              // of those
   absl::flat_hash_map<int64_t, JobRecord> uploads_;
+  UnfinishedJobs unfinished_;                                      // both of them
   absl::flat_hash_map<int64_t, std::vector<int64_t>> dependents_;  // by the job that they wait for
   absl::btree_set<std::pair<absl::Time, int64_t>> timers_;         // jobs to look at then
   absl::flat_hash_map<int64_t, absl::Time> timer_of_;
   std::vector<int64_t> deleting_;
   absl::Time next_clean_up_ = absl::InfinitePast();
+  std::optional<std::map<std::string, int64_t>> bytes_of_owners_;  // while the journal is too big
 
   struct Taken {
     std::shared_ptr<JobWorker> worker;
@@ -272,10 +300,14 @@ class JobEngine {
   absl::Time retry_journal_at_ = absl::InfinitePast();
 
   std::atomic<bool> draining_{false};
+  int journal_depth_ = 0;
   std::atomic<bool> in_journal_{false};
-  JobStats stats_;                               // what is counted
-  absl::Time stop_at_ = absl::InfiniteFuture();  // at the latest
-  int64_t closing_workers_ = 0;                  // of all jobs
+  std::atomic<bool> beat_waits_{false};  // it may be that there are some
+  absl::Mutex beat_mutex_;
+  std::vector<absl::AnyInvocable<void() &&>> beats_ ABSL_GUARDED_BY(beat_mutex_);  // to be called back
+  JobStats stats_;                                                                 // what is counted
+  absl::Time stop_at_ = absl::InfiniteFuture();                                    // at the latest
+  int64_t closing_workers_ = 0;                                                    // of all jobs
   mutable absl::Mutex running_mutex_;
   absl::flat_hash_map<int64_t, int64_t> running_ ABSL_GUARDED_BY(running_mutex_);
   std::thread thread_;

@@ -1,10 +1,12 @@
-// The life of a job in the engine: waiting, ended, cancelled, deleted.
+// The life of a job in the engine: waiting, ended, cancelled, retried, deleted.
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/log/log.h"
 #include "absl/strings/str_cat.h"
 #include "daemon/errors.h"
+#include "daemon/jobs/channel_references.h"
 #include "daemon/jobs/cron.h"
 #include "daemon/jobs/job_engine.h"
 #include "daemon/jobs/job_errors.h"
@@ -12,10 +14,6 @@
 
 namespace interpd::daemon {
 namespace {
-
-constexpr absl::Duration kCleanUpPause = absl::Minutes(1);
-constexpr int64_t kDeletedRows = 500;  // in one transaction
-constexpr int64_t kFreedPages = 500;
 
 // What a batch of inputs that is made here holds at most.
 constexpr int kBatchValues = 1000;
@@ -50,8 +48,7 @@ void JobEngine::Settle(ActiveJob& job, absl::Time now) {
   if (!record.spec.cron().empty()) return RunCron(job, now);
   if (IsUnbegun(record)) {
     if (!job.failed_dependency.empty()) {
-      return Fail(
-          job, ErrorOf(absl::StrCat("jobs/", job.failed_dependency, ", which it comes after, has not succeeded")), now);
+      return Fail(job, ErrorOf(absl::StrCat(job.failed_dependency, ", which it comes after, has not succeeded")), now);
     }
     if (!job.waiting_for.empty()) {
       record.state = v1::Job::WAITING;
@@ -64,6 +61,7 @@ void JobEngine::Settle(ActiveJob& job, absl::Time now) {
       record.due_time = kNoTime;
       if (record.spec.results_of_after() && record.task_count == 0) {
         absl::Status copied = CopyResultsAsInputs(job);
+        if (absl::IsInvalidArgument(copied)) return Fail(job, ErrorOf(copied.message()), now);
         if (!copied.ok()) {
           LOG(WARNING) << "jobs/" << record.name << " has to wait: " << copied.message();
           record.state = v1::Job::WAITING;
@@ -83,8 +81,28 @@ void JobEngine::Settle(ActiveJob& job, absl::Time now) {
   }
 }
 
+absl::StatusOr<std::vector<JobRecord>> JobEngine::SourcesOf(const JobRecord& record) {
+  InJournal in_journal(*this);
+  std::vector<JobRecord> sources;
+  absl::flat_hash_set<std::string_view> seen;
+  int64_t results = 0;
+  for (const std::string& name : record.spec.after()) {
+    if (!seen.insert(name).second) continue;  // as older journals have it
+    absl::StatusOr<std::optional<JobRecord>> source = journal_.FindJob(IdOf(name));
+    if (!source.ok()) return source.status();
+    if (!source->has_value()) continue;
+    results += (*source)->succeeded;
+    // More would have the keys of another job's inputs.
+    if (results >= kMaxTasks) return TooManyTasks();
+    sources.push_back(**std::move(source));
+  }
+  return sources;
+}
+
 absl::Status JobEngine::CopyResultsAsInputs(ActiveJob& job) {
   JobRecord copy = job.record;
+  absl::StatusOr<std::vector<JobRecord>> sources = SourcesOf(copy);
+  if (!sources.ok()) return sources.status();
   absl::StatusOr<std::vector<int64_t>> others = journal_.DependenciesOf(copy.id);
   if (!others.ok()) return others.status();
   const auto is_theirs = [&](const TaskRecord& task) {
@@ -100,21 +118,23 @@ absl::Status JobEngine::CopyResultsAsInputs(ActiveJob& job) {
     const auto write = [&] {
       const int count = batch.runs_size() == 0 ? 0 : batch.runs(0).values().items_size();
       if (count == 0) return absl::OkStatus();
-      absl::Status inserted = journal_.InsertInput(copy.id, first, batch.SerializeAsString());
+      const std::string serialized = batch.SerializeAsString();
+      absl::Status inserted = journal_.InsertInput(copy.id, first, serialized);
       first += count;
+      copy.bytes += kRowBytes + static_cast<int64_t>(serialized.size());
       batch.Clear();
       bytes = 0;
       return inserted;
     };
-    for (const std::string& name : copy.spec.after()) {
-      absl::StatusOr<std::optional<JobRecord>> after =
-          journal_.FindJob(std::string_view(name).substr(name.find('/') + 1));
-      if (!after.ok()) return after.status();
-      if (!after->has_value()) continue;
-      absl::Status visited = journal_.ForEachResult((*after)->id, [&](std::string_view outcome) {
+    for (const JobRecord& source : *sources) {
+      const bool is_others = source.owner != copy.owner;
+      absl::Status visited = journal_.ForEachResult(source.id, [&](std::string_view outcome) {
         v1::Task task;
         if (!task.ParseFromArray(outcome.data(), static_cast<int>(outcome.size()))) {
           return MakeError(absl::StatusCode::kInternal, v1::INTERNAL_ERROR, "the journal's results are damaged");
+        }
+        if (is_others) {
+          TranslateChannels(names_of_(source.owner), names_of_(copy.owner), task.mutable_result());
         }
         if (batch.runs_size() == 0) batch.add_runs();
         v1::ValueBatch::Values& values = *batch.mutable_runs(0)->mutable_values();
@@ -128,7 +148,9 @@ absl::Status JobEngine::CopyResultsAsInputs(ActiveJob& job) {
     copy.task_count = first;
     return written.ok() ? journal_.UpdateJob(copy) : written;
   });
-  if (copied.ok()) job.record = std::move(copy);
+  if (!copied.ok()) return copied;
+  unfinished_.Grow(job.record, copy.bytes - job.record.bytes);
+  job.record = std::move(copy);
   return copied;
 }
 
@@ -165,7 +187,7 @@ void JobEngine::End(ActiveJob& job, v1::Job::State state, absl::Time now) {
       ActiveJob* dependent = Find(id);
       if (dependent == nullptr) continue;
       dependent->waiting_for.erase(record.id);
-      if (state != v1::Job::SUCCEEDED) dependent->failed_dependency = record.name;
+      if (state != v1::Job::SUCCEEDED) dependent->failed_dependency = JobResourceName(record.name);
       // Results that are to be its inputs must be in the journal first: it is settled after the next Flush.
       SetTimer(*dependent, now + absl::Nanoseconds(1));
     }
@@ -195,6 +217,7 @@ void JobEngine::RunCron(ActiveJob& job, absl::Time now) {
     ActiveJob* last = Find(record.last_run);
     if (last == nullptr || last->record.has_ended()) {
       SubmitCommand submit = {.owner = record.owner, .complete = true};
+      InJournal in_journal(*this);
       absl::StatusOr<std::string> script = journal_.Script(record.id);
       absl::Status made = script.status();
       if (made.ok()) {
@@ -224,7 +247,8 @@ void JobEngine::RunCron(ActiveJob& job, absl::Time now) {
     }
   }
   if (record.state != v1::Job::SCHEDULED || is_due || record.due_time == kNoTime) {
-    std::optional<absl::Time> next = cron->Next(std::max(now, StartTime(record.spec)), zone);
+    // The start time itself may be the first.
+    std::optional<absl::Time> next = cron->Next(std::max(now, StartTime(record.spec) - absl::Nanoseconds(1)), zone);
     if (!next) return Fail(job, ErrorOf("its cron expression is never due"), now);
     record.state = v1::Job::SCHEDULED;
     record.due_time = *next;
@@ -259,9 +283,12 @@ void JobEngine::DoRetry(const std::string& owner, const std::string& name, Answe
   if (!record.has_ended()) return refuse("it has not ended; there is nothing to retry yet");
   if (record.state == v1::Job::SUCCEEDED) return refuse("all of its tasks have succeeded");
   if (!record.spec.cron().empty()) return refuse("it has a cron expression; submit it again");
-  if (record.input_of != record.id && record.parent_name.empty()) {
-    return refuse("its inputs were deleted with the job that has made it");
+  absl::StatusOr<std::string> lost = LostOf(record);
+  if (!lost.ok()) {
+    ForgetIfOver(job);
+    return std::move(done)(lost.status());
   }
+  if (!lost->empty()) return refuse(*lost);
   if (job.closing_workers > 0) {
     job.retries.push_back({owner, name, std::move(done)});
     return;
@@ -296,6 +323,24 @@ void JobEngine::DoRetry(const std::string& owner, const std::string& name, Answe
   answers_.emplace_back(std::move(done), job.record);
 }
 
+absl::StatusOr<std::string> JobEngine::LostOf(const JobRecord& record) {
+  InJournal in_journal(*this);
+  if (record.spec.has_values() && record.input_of != record.id) {
+    absl::StatusOr<std::optional<JobRecord>> source = journal_.FindJob(record.input_of);
+    if (!source.ok()) return source.status();
+    if (!source->has_value() || (*source)->state == kDeleting) {
+      return "its inputs were deleted with the job that has made it; submit it again";
+    }
+  }
+  if (record.has_copied_inputs()) return "";
+  for (const std::string& name : record.spec.after()) {
+    absl::StatusOr<std::optional<Journal::Key>> after = journal_.FindKey(IdOf(name));
+    if (!after.ok()) return after.status();
+    if (!after->has_value()) return absl::StrCat(name, ", which it comes after, was deleted; submit it again without");
+  }
+  return "";
+}
+
 void JobEngine::DoDelete(const std::string& owner, const std::string& name, Answer done) {
   absl::StatusOr<ActiveJob*> found = FindOrLoad(owner, name);
   if (!found.ok()) return std::move(done)(found.status());
@@ -305,6 +350,7 @@ void JobEngine::DoDelete(const std::string& owner, const std::string& name, Answ
     std::move(done)(WrongJobState(name, job.record.state, problem));
   };
   if (!job.record.has_ended() && job.record.state != v1::Job::SCHEDULED) return refuse("cancel it first");
+  InJournal in_journal(*this);
   absl::StatusOr<std::vector<int64_t>> dependents = journal_.DependentsOf(job.record.id);
   if (!dependents.ok()) {
     ForgetIfOver(job);
@@ -320,50 +366,6 @@ void JobEngine::DoDelete(const std::string& owner, const std::string& name, Answ
   deleting_.push_back(job.record.id);
   answers_.emplace_back(std::move(done), job.record);
   again_ = true;
-}
-
-// ---- room -----------------------------------------------------------------------------------------------------------
-
-void JobEngine::CleanUp(absl::Time now) {
-  if (deleting_.empty() && now < next_clean_up_) return;
-  absl::Status cleaned = CleanUpSome(now);
-  if (!cleaned.ok()) {
-    LOG(WARNING) << "the journal of jobs could not be cleaned up: " << cleaned.message();
-    next_clean_up_ = now + kCleanUpPause;
-  } else if (!deleting_.empty()) {
-    again_ = true;
-  }
-}
-
-absl::Status JobEngine::CleanUpSome(absl::Time now) {
-  if (!deleting_.empty()) {
-    absl::StatusOr<bool> gone = false;
-    absl::Status deleted = InTransaction(Journal::Sync::kNo, [&] {
-      gone = journal_.DeleteSome(deleting_.back(), kDeletedRows);
-      return gone.status();
-    });
-    if (!deleted.ok()) return deleted;
-    if (*gone) deleting_.pop_back();
-    return deleting_.empty() ? journal_.Shrink(kFreedPages) : absl::OkStatus();
-  }
-  next_clean_up_ = now + kCleanUpPause;
-  absl::StatusOr<int64_t> used = journal_.UsedBytes();
-  if (!used.ok()) return used.status();
-  const bool too_big = *used > options_.keep_bytes;
-  absl::StatusOr<std::optional<int64_t>> oldest =
-      journal_.OldestEnded(too_big ? absl::FromUnixSeconds(int64_t{1} << 40) : now - options_.keep);
-  if (!oldest.ok()) return oldest.status();
-  if (!oldest->has_value() || jobs_.contains(**oldest)) return journal_.Shrink(kFreedPages);
-  absl::StatusOr<std::optional<JobRecord>> record = journal_.FindJob(**oldest);
-  if (!record.ok()) return record.status();
-  LOG(INFO) << "jobs/" << (*record)->name << " is deleted: "
-            << (too_big ? "the journal is over jobs.keep_bytes" : "it ended more than jobs.keep_days ago");
-  (*record)->state = kDeleting;
-  absl::Status updated = InTransaction(Journal::Sync::kNo, [&] { return journal_.UpdateJob(**record); });
-  if (!updated.ok()) return updated;
-  deleting_.push_back((*record)->id);
-  next_clean_up_ = now;  // there may be more
-  return absl::OkStatus();
 }
 
 }  // namespace interpd::daemon

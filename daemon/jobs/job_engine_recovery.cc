@@ -85,7 +85,8 @@ absl::Status JobEngine::RecoverTasks(ActiveJob& job) {
 
 absl::Status JobEngine::Await(ActiveJob& job) {
   if (job.record.state != v1::Job::QUEUED && job.record.state != v1::Job::WAITING) return absl::OkStatus();
-  if (job.record.spec.after().empty()) return absl::OkStatus();
+  if (job.record.spec.after().empty() || job.record.has_copied_inputs()) return absl::OkStatus();
+  InJournal in_journal(*this);
   absl::StatusOr<std::vector<int64_t>> after = journal_.DependenciesOf(job.record.id);
   if (!after.ok()) return after.status();
   for (int64_t id : *after) {
@@ -99,7 +100,7 @@ absl::Status JobEngine::Await(ActiveJob& job) {
     if (!ended.ok()) return ended.status();
     const int state = active != nullptr ? active->record.state : ended->has_value() ? (*ended)->state : kDeleting;
     if (state != v1::Job::SUCCEEDED) {
-      job.failed_dependency = ended->has_value() ? (*ended)->name : absl::StrCat(id);
+      job.failed_dependency = ended->has_value() ? JobResourceName((*ended)->name) : "a job that was deleted";
     }
   }
   return absl::OkStatus();

@@ -1,6 +1,7 @@
 // How jobs come into the engine: whole in one request, or as uploads whose inputs follow.
 #include <sys/random.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/log/check.h"
@@ -12,6 +13,9 @@
 
 namespace interpd::daemon {
 namespace {
+
+// Other jobs that those of one request name together, to wait for.
+constexpr int kMaxAfter = 10'000;
 
 constexpr size_t kNameLength = 10;
 constexpr size_t kUidLength = 26;  // of 36 characters: 134 bits
@@ -48,14 +52,27 @@ std::string RequestPrefix(const std::string& owner, const std::string& request_i
   return absl::StrCat(owner, "\n", request_id, "\n");
 }
 
-absl::Status TooManyTasks() {
-  return InvalidField("inputs", absl::StrCat("are more than ", kMaxTasks - 1, ", which is as many as a job may have"));
+int64_t BytesOf(const std::vector<InputBatch>& inputs) {
+  int64_t bytes = 0;
+  for (const InputBatch& batch : inputs) bytes += kRowBytes + static_cast<int64_t>(batch.bytes.size());
+  return bytes;
 }
+
+int64_t BytesOf(const NewJob& job) {
+  return kRowBytes + static_cast<int64_t>(job.spec.ByteSizeLong() + job.script.size()) + BytesOf(job.inputs);
+}
+
+// What one owner's unfinished jobs may be: the others shall have room, too.
+int64_t MostJobs(const std::string& owner, const JobOptions& options) {
+  return owner.empty() ? options.max_unfinished : std::max<int64_t>(1, options.max_unfinished / 2);
+}
+int64_t MostBytes(const JobOptions& options) { return options.keep_bytes / 2; }
 
 }  // namespace
 
-absl::Status JobEngine::Check(const SubmitCommand& submit, size_t accepted) {
+absl::Status JobEngine::Check(const SubmitCommand& submit, UnfinishedJobs& accepted) {
   if (draining_.load(std::memory_order_relaxed)) return ServerDraining();
+  InJournal in_journal(*this);
   if (!submit.request_id.empty()) {
     // A client that repeats what it has not brought to an end.
     std::vector<int64_t> begun;
@@ -64,19 +81,45 @@ absl::Status JobEngine::Check(const SubmitCommand& submit, size_t accepted) {
     }
     DoDropUpload(begun);
   }
-  const size_t unfinished = jobs_.size() + uploads_.size() + accepted + submit.jobs.size();
-  if (unfinished > static_cast<size_t>(options_.max_unfinished)) return TooManyJobs(options_.max_unfinished);
+  absl::Status refused = CheckNew(submit, accepted);
+  if (refused.ok() || submit.request_id.empty()) return refused;
+  // What was accepted before is answered again, whatever would refuse it by now.
+  absl::StatusOr<std::vector<JobRecord>> before = journal_.FindRequest(RequestPrefix(submit.owner, submit.request_id));
+  if (!before.ok()) return before.status();
+  return before->empty() ? refused : absl::OkStatus();
+}
+
+absl::Status JobEngine::CheckNew(const SubmitCommand& submit, UnfinishedJobs& accepted) {
+  UnfinishedJobs::Use more = {.jobs = static_cast<int64_t>(submit.jobs.size())};
+  int after_count = 0;
   for (const NewJob& job : submit.jobs) {
-    for (const std::string& name : job.spec.after()) {
-      const std::string id = name.substr(name.find('/') + 1);
-      absl::StatusOr<std::optional<JobRecord>> after = journal_.FindJob(id);
-      if (!after.ok()) return after.status();
-      if (!after->has_value() || !MayUse(submit.owner, **after)) return JobNotFound(id);
-    }
+    more.bytes += BytesOf(job);
+    after_count += job.spec.after_size() + job.spec.after_submitted_size();
     int64_t count = FirstTaskCount(job.spec);
     for (const InputBatch& batch : job.inputs) count += batch.count;
     if (count >= kMaxTasks) return TooManyTasks();
   }
+  if (after_count > kMaxAfter) {
+    return InvalidField("jobs",
+                        absl::StrCat("name ", after_count, " jobs to wait for; a request may name ", kMaxAfter));
+  }
+  const UnfinishedJobs::Use own = unfinished_.Of(submit.owner), own_new = accepted.Of(submit.owner);
+  if (unfinished_.total().jobs + accepted.total().jobs + more.jobs > options_.max_unfinished) {
+    return TooManyJobs(options_.max_unfinished);
+  }
+  const int64_t most_jobs = MostJobs(submit.owner, options_);
+  if (own.jobs + own_new.jobs + more.jobs > most_jobs) return TooManyOwnJobs(most_jobs);
+  const int64_t most_bytes = MostBytes(options_);
+  if (own.bytes + own_new.bytes + more.bytes > most_bytes) return TooManyBytes(most_bytes);
+  for (const NewJob& job : submit.jobs) {
+    for (const std::string& name : job.spec.after()) {
+      const std::string_view id = IdOf(name);
+      absl::StatusOr<std::optional<Journal::Key>> after = journal_.FindKey(id);
+      if (!after.ok()) return after.status();
+      if (!after->has_value() || !MayUse(submit.owner, (*after)->owner)) return JobNotFound(id);
+    }
+  }
+  accepted.Add(submit.owner, more);
   return absl::OkStatus();
 }
 
@@ -114,19 +157,19 @@ absl::Status JobEngine::Insert(SubmitCommand& submit) {
       record.task_count = submit.parent->task_count;
     }
     for (const InputBatch& batch : job.inputs) record.task_count += batch.count;
+    record.bytes = BytesOf(job);
     record.state = submit.complete ? v1::Job::QUEUED : kReceivingInputs;
     absl::Status written = journal_.InsertJob(&record, job.script);
-    for (const std::string& name : record.spec.after()) {
+    for (const std::string& name : job.spec.after()) {
       if (!written.ok()) break;
-      const std::string id = name.substr(name.find('/') + 1);
-      // Checked before, or inserted just now.
-      absl::StatusOr<std::optional<JobRecord>> after = journal_.FindJob(id);
+      absl::StatusOr<std::optional<Journal::Key>> after = journal_.FindKey(IdOf(name));
       if (!after.ok()) return after.status();
-      for (const JobRecord& sibling : submit.records) {
-        if (sibling.name == id) *after = sibling;
-      }
-      if (!after->has_value()) return JobNotFound(id);
+      if (!after->has_value()) return JobNotFound(IdOf(name));  // it was there when this was checked
       written = journal_.InsertDependency(record.id, (*after)->id);
+    }
+    for (int position : job.spec.after_submitted()) {
+      if (!written.ok()) break;
+      written = journal_.InsertDependency(record.id, submit.records[static_cast<size_t>(position)].id);
     }
     int64_t first = 0;
     for (const InputBatch& batch : job.inputs) {
@@ -147,6 +190,7 @@ void JobEngine::Submitted(SubmitCommand& submit, const absl::Status& status) {
         Admit(record);
       } else {
         uploads_[record.id] = record;
+        unfinished_.Add(record);
       }
     }
   }
@@ -166,11 +210,14 @@ void JobEngine::Admit(JobRecord record) {
 
 void JobEngine::DoAddInputs(int64_t job, std::vector<InputBatch> inputs, Answer done) {
   auto upload = uploads_.find(job);
-  if (upload == uploads_.end()) return std::move(done)(JobNotFound(absl::StrCat(job)));
+  if (upload == uploads_.end()) return std::move(done)(UploadGone());
   JobRecord& record = upload->second;
   int64_t count = record.task_count;
   for (const InputBatch& batch : inputs) count += batch.count;
   if (count >= kMaxTasks) return std::move(done)(TooManyTasks());
+  const int64_t bytes = BytesOf(inputs);
+  const int64_t most_bytes = MostBytes(options_);
+  if (unfinished_.Of(record.owner).bytes + bytes > most_bytes) return std::move(done)(TooManyBytes(most_bytes));
   absl::Status written = InTransaction(Journal::Sync::kNo, [&] {
     int64_t first = record.task_count;
     for (const InputBatch& batch : inputs) {
@@ -182,6 +229,7 @@ void JobEngine::DoAddInputs(int64_t job, std::vector<InputBatch> inputs, Answer 
   });
   if (!written.ok()) return std::move(done)(written);
   record.task_count = count;
+  unfinished_.Grow(record, bytes);
   std::move(done)(std::vector<JobRecord>{record});
 }
 
@@ -189,7 +237,7 @@ void JobEngine::DoFinishUpload(std::vector<int64_t> jobs, Answer done) {
   std::vector<JobRecord> records;
   for (int64_t id : jobs) {
     auto upload = uploads_.find(id);
-    if (upload == uploads_.end()) return std::move(done)(JobNotFound(absl::StrCat(id)));
+    if (upload == uploads_.end()) return std::move(done)(UploadGone());
     records.push_back(upload->second);
     records.back().state = v1::Job::QUEUED;
   }
@@ -206,6 +254,7 @@ void JobEngine::DoFinishUpload(std::vector<int64_t> jobs, Answer done) {
   }
   for (JobRecord& record : records) {
     uploads_.erase(record.id);
+    unfinished_.Remove(record);
     Admit(record);
     record = Find(record.id)->record;
   }
@@ -220,6 +269,7 @@ void JobEngine::DoDropUpload(const std::vector<int64_t>& jobs) {
     upload->second.state = kDeleting;
     absl::Status marked = InTransaction(Journal::Sync::kNo, [&] { return journal_.UpdateJob(upload->second); });
     if (!marked.ok()) LOG(WARNING) << "an upload that was given up: " << marked.message();
+    unfinished_.Remove(upload->second);
     uploads_.erase(upload);
     deleting_.push_back(id);
     again_ = true;

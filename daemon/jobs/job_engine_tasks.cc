@@ -53,8 +53,7 @@ void JobEngine::TaskEnded(TaskWork& work, absl::Time now) {
   if (end == End::kInterrupted) {
     ++stats_.interrupted_tasks;
     task.state = v1::Task::PENDING;
-    job->PutBack(task);
-    unsaved_tasks_.push_back(std::move(task));
+    SaveTask(*job, std::move(task));
     // Closed by somebody else.
     if (!worker->closing() && !work.recalled) CloseWorker(*job, *worker);
   } else {
@@ -62,10 +61,9 @@ void JobEngine::TaskEnded(TaskWork& work, absl::Time now) {
     if (end == End::kSucceeded) {
       --job->running;
       task.state = v1::Task::SUCCEEDED;
-      unsaved_tasks_.push_back(std::move(task));
+      SaveTask(*job, std::move(task));
       ++job->record.succeeded;
       ++stats_.succeeded_tasks;
-      MarkDirty(*job);
       EndIfComplete(*job, now);
     } else {
       TaskFailed(*job, std::move(task), now);
@@ -78,23 +76,30 @@ void JobEngine::TaskEnded(TaskWork& work, absl::Time now) {
 
 void JobEngine::TaskFailed(ActiveJob& job, TaskRecord task, absl::Time now) {
   ++task.failures;
-  MarkDirty(job);
   if (task.failures <= job.record.spec.retries()) {
     ++job.record.retried;
     ++stats_.retried_tasks;
     task.state = v1::Task::PENDING;
     task.due_time = now + job.BackoffAfter(task.failures);
-    job.PutBack(task);
     SetTimer(job, task.due_time);
-    unsaved_tasks_.push_back(std::move(task));
+    SaveTask(job, std::move(task));
     return;
   }
   --job.running;
   task.state = v1::Task::FAILED;
-  unsaved_tasks_.push_back(std::move(task));
+  SaveTask(job, std::move(task));
   ++job.record.failed;
   ++stats_.failed_tasks;
   EndIfComplete(job, now);
+}
+
+int64_t JobEngine::SaveTask(ActiveJob& job, TaskRecord task) {
+  const int64_t bytes = kRowBytes + static_cast<int64_t>(task.outcome.size());
+  unfinished_.Grow(job.record, bytes - std::exchange(task.saved_bytes, bytes));
+  MarkDirty(job);
+  if (task.state == v1::Task::PENDING) job.PutBack(task);
+  unsaved_tasks_.push_back(std::move(task));
+  return bytes;
 }
 
 void JobEngine::RecallWaiting(JobWorker& worker) {
@@ -177,7 +182,11 @@ void JobEngine::TakeTasksFor(ActiveJob& job, const std::shared_ptr<JobWorker>& w
   int bad_inputs = 0;
   while (count < window && !worker->yielding && !worker->alone) {
     if (!worker->context().has_inputs && worker->begun_count() + static_cast<int64_t>(count) > 0) break;
-    absl::StatusOr<std::optional<TaskRecord>> taken = job.TakeTask(now, journal_);
+    absl::StatusOr<std::optional<TaskRecord>> taken;
+    {
+      InJournal in_journal(*this);
+      taken = job.TakeTask(now, journal_);
+    }
     if (!taken.ok()) return JournalFailed(taken.status());
     if (!taken->has_value()) break;
     TaskRecord task = **std::move(taken);
@@ -196,12 +205,15 @@ void JobEngine::TakeTasksFor(ActiveJob& job, const std::shared_ptr<JobWorker>& w
     }
     channels::Value item;
     if (worker->context().has_inputs) {
-      absl::StatusOr<channels::Value> found = job.Item(task.index, journal_, names_of_(job.record.owner));
+      absl::StatusOr<channels::Value> found;
+      {
+        InJournal in_journal(*this);
+        found = job.Item(task.index, journal_, names_of_(job.record.owner));
+      }
       if (absl::IsResourceExhausted(found.status())) {
         --task.attempt;
         task.state = v1::Task::PENDING;
-        job.PutBack(task);
-        unsaved_tasks_.push_back(std::move(task));
+        SaveTask(job, std::move(task));
         return JournalFailed(found.status());
       }
       if (!found.ok()) {
@@ -220,7 +232,7 @@ void JobEngine::TakeTasksFor(ActiveJob& job, const std::shared_ptr<JobWorker>& w
     }
     MarkDirty(job);
     // The first attempt is told by next_index alone.
-    if (task.attempt > 1) unsaved_tasks_.push_back(task);
+    if (task.attempt > 1) task.saved_bytes = SaveTask(job, task);
     taken_.push_back({worker, std::move(task), std::move(item)});
     ++count;
   }

@@ -46,6 +46,7 @@ void JobEngine::StartWorkers(absl::Time now) {
 }
 
 absl::Status JobEngine::MakeContext(ActiveJob& job) {
+  InJournal in_journal(*this);
   const JobRecord& record = job.record;
   auto context = std::make_shared<JobContext>();
   context->job = record.id;
@@ -83,8 +84,7 @@ absl::StatusOr<channels::Value> JobEngine::ResultsOfAfter(const ActiveJob& job) 
   if (!wanted) return std::move(builder).Finish();
   size_t bytes = 0;
   for (const std::string& name : job.record.spec.after()) {
-    absl::StatusOr<std::optional<JobRecord>> after =
-        journal_.FindJob(std::string_view(name).substr(name.find('/') + 1));
+    absl::StatusOr<std::optional<JobRecord>> after = journal_.FindJob(IdOf(name));
     if (!after.ok()) return after.status();
     std::vector<channels::Value> results;
     if (after->has_value()) {
@@ -100,7 +100,7 @@ absl::StatusOr<channels::Value> JobEngine::ResultsOfAfter(const ActiveJob& job) 
         if (!task.ParseFromArray(outcome.data(), static_cast<int>(outcome.size()))) {
           return MakeError(absl::StatusCode::kInternal, v1::INTERNAL_ERROR, "the journal's results are damaged");
         }
-        absl::StatusOr<channels::Value> value = DecodeValue(task.result(), "result", names_of_(job.record.owner));
+        absl::StatusOr<channels::Value> value = DecodeValue(task.result(), "result", names_of_((*after)->owner));
         if (!value.ok()) return value.status();
         results.push_back(*std::move(value));
         return absl::OkStatus();
@@ -159,9 +159,8 @@ void JobEngine::CloseWorker(ActiveJob& job, JobWorker& worker) {
     TaskRecord task = std::move(taken->task);
     task.state = v1::Task::PENDING;
     --task.attempt;
-    job.PutBack(task);
     // Also one that has no row yet: it is not among those that were never begun any more.
-    unsaved_tasks_.push_back(std::move(task));
+    SaveTask(job, std::move(task));
     taken = taken_.erase(taken);
   }
   worker.Close(absl::ZeroDuration());

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "daemon/errors.h"
+#include "daemon/jobs/job_record.h"
 #include "interpd/v1/jobs.pb.h"
 
 namespace interpd::daemon {
@@ -23,6 +24,30 @@ absl::Status TooManyJobs(int64_t limit) {
                    absl::StrCat("there are ", limit, " unfinished jobs, as many as may be; wait for some to end, or ",
                                 "start the daemon with a larger jobs.max_unfinished"),
                    {{"limit", absl::StrCat(limit)}});
+}
+
+absl::Status TooManyOwnJobs(int64_t limit) {
+  return MakeError(absl::StatusCode::kResourceExhausted, v1::TOO_MANY_JOBS,
+                   absl::StrCat("you have ", limit, " unfinished jobs, as many as one user may: half of ",
+                                "jobs.max_unfinished; wait for some to end, or cancel some"),
+                   {{"limit", absl::StrCat(limit)}});
+}
+
+absl::Status TooManyBytes(int64_t limit) {
+  return MakeError(absl::StatusCode::kResourceExhausted, v1::JOURNAL_FULL,
+                   absl::StrCat("with this, your unfinished jobs would take more than ", limit,
+                                " bytes of the journal, half of jobs.keep_bytes; wait for some to end, or cancel some"),
+                   {{"limit", absl::StrCat(limit)}});
+}
+
+absl::Status TooManyTasks() {
+  return InvalidField("inputs", absl::StrCat("are more than ", kMaxTasks - 1, ", which is as many as a job may have"));
+}
+
+absl::Status UploadGone() {
+  return MakeError(absl::StatusCode::kNotFound, v1::JOB_NOT_FOUND,
+                   "the jobs of this upload are gone: their request was sent again, or could not be written; "
+                   "submit them again");
 }
 
 absl::Status JobsDisabled() {

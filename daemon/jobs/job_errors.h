@@ -14,6 +14,11 @@ absl::Status JobNotFound(std::string_view name);
 // `problem` reads on from the job's name and state: "cancel it first".
 absl::Status WrongJobState(std::string_view name, int state, std::string_view problem);
 absl::Status TooManyJobs(int64_t limit);
+// One owner has.
+absl::Status TooManyOwnJobs(int64_t limit);
+absl::Status TooManyBytes(int64_t limit);
+absl::Status TooManyTasks();
+absl::Status UploadGone();
 absl::Status JobsDisabled();
 
 }  // namespace interpd::daemon

@@ -2,11 +2,13 @@
 
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "daemon/errors.h"
 #include "daemon/interpreter_proto.h"
+#include "daemon/jobs/channel_references.h"
 #include "daemon/jobs/cron.h"
 #include "daemon/proto_time.h"
 #include "daemon/value_batch.h"
@@ -87,10 +89,14 @@ void CheckTimes(const v1::JobSpec& spec, Checker& check) {
 void CheckAfter(const v1::JobSpec& spec, size_t position, Checker& check) {
   check.Require(spec.after_size() + spec.after_submitted_size() <= kMaxAfter, "after",
                 absl::StrCat("names more than ", kMaxAfter, " jobs"));
+  absl::flat_hash_set<std::string_view> named;
   for (int i = 0; i < spec.after_size(); ++i) {
     check.Take(ParseJobName(spec.after(i), absl::StrCat(check.prefix(), "after[", i, "]")).status());
+    check.Require(named.insert(spec.after(i)).second, absl::StrCat("after[", i, "]"), "is there twice");
   }
+  absl::flat_hash_set<int> positions;
   for (int other : spec.after_submitted()) {
+    check.Require(positions.insert(other).second, "after_submitted", absl::StrCat("has ", other, " twice"));
     check.Require(other >= 0 && static_cast<size_t>(other) < position, "after_submitted",
                   absl::StrCat("is ", other, ", which is no position before this job's, ", position));
   }
@@ -181,6 +187,8 @@ absl::StatusOr<NewJob> DecodeJob(v1::JobSpec spec, size_t position, const interp
   CheckText(spec.script_name(), kMaxNameBytes, "script_name", check);
   check.Require(spec.args_size() <= kMaxArgs, "args", absl::StrCat("are more than ", kMaxArgs));
   for (const std::string& arg : spec.args()) CheckText(arg, interp::kMaxSourceBytes, "args", check);
+  // As good as unset.
+  if (spec.inputs_case() == v1::JobSpec::kResultsOfAfter && !spec.results_of_after()) spec.clear_inputs();
   CheckNumbers(spec, check);
   CheckTimes(spec, check);
   CheckAfter(spec, position, check);
@@ -204,6 +212,16 @@ absl::StatusOr<NewJob> DecodeJob(v1::JobSpec spec, size_t position, const interp
 }
 
 absl::StatusOr<std::vector<InputBatch>> DecodeInputs(const v1::ValueBatch& values, ChannelNames& names) {
+  // Only values one by one can be channels, or hold some.
+  for (const v1::ValueBatch::Run& run : values.runs()) {
+    for (const v1::Value& value : run.values().items()) {
+      if (RefersToNameless(value)) {
+        return InvalidField("values",
+                            "refer to a channel without a name, which does not last as long as a job may; "
+                            "give the channel a name");
+      }
+    }
+  }
   std::vector<channels::Value> decoded;
   absl::Status status = DecodeBatch(values, names, &decoded);
   if (!status.ok()) return status;

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -21,6 +22,9 @@ inline constexpr int kReceivingInputs = 100;
 inline constexpr int kDeleting = 101;
 
 inline constexpr absl::Time kNoTime = absl::UnixEpoch();
+
+// What a row takes beside what it holds, about.
+inline constexpr int64_t kRowBytes = 64;
 
 struct JobRecord {
   int64_t id = 0;
@@ -46,8 +50,11 @@ struct JobRecord {
   int64_t run_count = 0;
   int64_t last_run = 0;  // the last job made of this one
   std::string last_run_name;
+  int64_t bytes = 0;  // what its rows take in the journal, about
 
   bool has_ended() const { return state >= v1::Job::SUCCEEDED && state <= v1::Job::CANCELLED; }
+  // One that maps over results has them as its inputs once it has begun.
+  bool has_copied_inputs() const { return spec.results_of_after() && task_count > 0; }
   bool has_inputs() const { return spec.inputs_case() != v1::JobSpec::INPUTS_NOT_SET; }
 };
 
@@ -61,7 +68,8 @@ struct TaskRecord {
   absl::Time due_time = kNoTime;
   absl::Time start_time = kNoTime;
   absl::Time end_time = kNoTime;
-  std::string outcome;  // a serialized Task, with its outcome alone
+  std::string outcome;      // a serialized Task, with its outcome alone
+  int64_t saved_bytes = 0;  // what its row takes, as its job's bytes have it
 };
 
 struct LogRecord {
@@ -78,6 +86,8 @@ inline constexpr int64_t JobOfKey(int64_t key) { return key >> 32; }
 inline constexpr int64_t IndexOfKey(int64_t key) { return key & 0xffffffff; }
 
 inline std::string JobResourceName(std::string_view id) { return absl::StrCat("jobs/", id); }
+// Of such a name.
+inline std::string_view IdOf(std::string_view name) { return name.substr(name.find('/') + 1); }
 
 }  // namespace interpd::daemon
 

@@ -43,6 +43,7 @@ JobRecord ReadJob(const Rows& rows) {
   record.last_run = rows.Int(19);
   record.parent_name = rows.Bytes(20);
   record.last_run_name = rows.Bytes(21);
+  record.bytes = rows.Int(22);
   return record;
 }
 
@@ -58,6 +59,7 @@ TaskRecord ReadTask(const Rows& rows) {
   task.start_time = ReadTime(rows, 6);
   task.end_time = ReadTime(rows, 7);
   task.outcome = rows.Bytes(8);
+  task.saved_bytes = kRowBytes + static_cast<int64_t>(task.outcome.size());
   return task;
 }
 
@@ -89,13 +91,13 @@ absl::Status Journal::InsertJob(JobRecord* record, std::string_view script) {
   // 0 in the table: its own, whose id is not known yet.
   absl::Status inserted = database_->Run(
       "INSERT INTO job(name, uid, owner, request_id, spec, input_of, state, task_count, next_index, succeeded, failed, "
-      "retried, create_time, start_time, end_time, due_time, error, parent) "
-      "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0))",
+      "retried, create_time, start_time, end_time, due_time, error, parent, bytes) "
+      "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?)",
       std::string_view(record->name), std::string_view(record->uid), std::string_view(record->owner),
       OptionalText{record->request_id}, Blob{spec}, record->input_of, record->state, record->task_count,
       record->next_index, record->succeeded, record->failed, record->retried, absl::ToUnixMicros(record->create_time),
       absl::ToUnixMicros(record->start_time), absl::ToUnixMicros(record->end_time),
-      absl::ToUnixMicros(record->due_time), Blob{record->error}, record->parent);
+      absl::ToUnixMicros(record->due_time), Blob{record->error}, record->parent, record->bytes);
   if (!inserted.ok()) return inserted;
   record->id = database_->last_insert_id();
   if (record->input_of == 0) record->input_of = record->id;
@@ -105,12 +107,12 @@ absl::Status Journal::InsertJob(JobRecord* record, std::string_view script) {
 absl::Status Journal::UpdateJob(const JobRecord& record) {
   return database_->Run(
       "UPDATE job SET state = ?, task_count = ?, next_index = ?, succeeded = ?, failed = ?, retried = ?, "
-      "start_time = ?, end_time = ?, due_time = ?, error = ?, run_count = ?, last_run = ?, "
+      "start_time = ?, end_time = ?, due_time = ?, error = ?, run_count = ?, last_run = ?, bytes = ?, "
       // Whoever repeats the request of a job that goes means a new one.
       "request_id = CASE WHEN ?1 = 101 THEN NULL ELSE request_id END WHERE id = ?",
       record.state, record.task_count, record.next_index, record.succeeded, record.failed, record.retried,
       absl::ToUnixMicros(record.start_time), absl::ToUnixMicros(record.end_time), absl::ToUnixMicros(record.due_time),
-      Blob{record.error}, record.run_count, record.last_run, record.id);
+      Blob{record.error}, record.run_count, record.last_run, record.bytes, record.id);
 }
 
 absl::Status Journal::InsertDependency(int64_t job, int64_t after) {
@@ -200,6 +202,14 @@ absl::StatusOr<std::optional<JobRecord>> Journal::FindJob(std::string_view name)
 
 absl::StatusOr<std::optional<JobRecord>> Journal::FindJob(int64_t id) {
   return One(database_->Query("SELECT " JOB_COLUMNS " FROM job WHERE id = ?", id));
+}
+
+absl::StatusOr<std::optional<Journal::Key>> Journal::FindKey(std::string_view name) {
+  Rows rows = database_->Query("SELECT id, owner FROM job WHERE name = ? AND state < 100", name);
+  std::optional<Key> found;
+  if (rows.Next()) found = {.id = rows.Int(0), .owner = std::string(rows.Bytes(1))};
+  if (!rows.status().ok()) return rows.status();
+  return found;
 }
 
 absl::StatusOr<std::vector<JobRecord>> Journal::FindRequest(std::string_view prefix) {
@@ -295,19 +305,28 @@ absl::Status Journal::ForEachResult(int64_t job, absl::FunctionRef<absl::Status(
   return rows.status();
 }
 
-absl::StatusOr<std::optional<int64_t>> Journal::OldestEnded(absl::Time before) {
+absl::StatusOr<std::optional<int64_t>> Journal::OldestEnded(absl::Time before, std::optional<std::string_view> owner) {
   Rows rows = database_->Query(
-      "SELECT id FROM job WHERE state BETWEEN ?1 AND ?2 AND end_time < ?3 "
+      "SELECT id FROM job WHERE state BETWEEN ?1 AND ?2 AND end_time < ?3 AND (?4 OR owner = ?5) "
       "AND NOT EXISTS(SELECT 1 FROM dependency JOIN job AS later ON later.id = dependency.job "
       "               WHERE dependency.after = job.id AND later.state < ?1) "
       "AND NOT EXISTS(SELECT 1 FROM job AS later "
       "               WHERE later.input_of = job.id AND later.input_of <> 0 AND later.state < ?1) "
       "ORDER BY end_time LIMIT 1",
-      static_cast<int64_t>(v1::Job::SUCCEEDED), static_cast<int64_t>(v1::Job::CANCELLED), absl::ToUnixMicros(before));
+      static_cast<int64_t>(v1::Job::SUCCEEDED), static_cast<int64_t>(v1::Job::CANCELLED), absl::ToUnixMicros(before),
+      !owner.has_value(), owner.value_or(""));
   std::optional<int64_t> found;
   if (rows.Next()) found = rows.Int(0);
   if (!rows.status().ok()) return rows.status();
   return found;
+}
+
+absl::StatusOr<std::map<std::string, int64_t>> Journal::BytesOfOwners() {
+  Rows rows = database_->Query("SELECT owner, sum(bytes) FROM job GROUP BY owner");
+  std::map<std::string, int64_t> bytes;
+  while (rows.Next()) bytes[std::string(rows.Bytes(0))] = rows.Int(1);
+  if (!rows.status().ok()) return rows.status();
+  return bytes;
 }
 
 absl::StatusOr<std::map<int, int64_t>> Journal::CountJobs() {

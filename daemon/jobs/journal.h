@@ -29,7 +29,7 @@ namespace interpd::daemon {
   "id, name, uid, owner, spec, input_of, state, task_count, next_index, succeeded, failed, retried, " \
   "create_time, start_time, end_time, due_time, error, parent, run_count, last_run, "                 \
   "(SELECT name FROM job AS other WHERE other.id = job.parent), "                                     \
-  "(SELECT name FROM job AS other WHERE other.id = job.last_run)"
+  "(SELECT name FROM job AS other WHERE other.id = job.last_run), bytes"
 #define INTERPD_TASK_COLUMNS "key, state, attempt, failures, interruptions, due_time, start_time, end_time, outcome"
 
 JobRecord ReadJob(const Rows& rows);
@@ -75,6 +75,12 @@ class Journal {
   absl::StatusOr<std::vector<JobRecord>> JobsInStates(int first, int last);
   absl::StatusOr<std::optional<JobRecord>> FindJob(std::string_view name);
   absl::StatusOr<std::optional<JobRecord>> FindJob(int64_t id);
+  // No more than that of a job, which costs little.
+  struct Key {
+    int64_t id = 0;
+    std::string owner;
+  };
+  absl::StatusOr<std::optional<Key>> FindKey(std::string_view name);
   // The jobs whose request ids begin so, in the order in which they were submitted.
   absl::StatusOr<std::vector<JobRecord>> FindRequest(std::string_view prefix);
   absl::StatusOr<std::string> Script(int64_t job);
@@ -97,7 +103,11 @@ class Journal {
   absl::Status ForEachResult(int64_t job, absl::FunctionRef<absl::Status(std::string_view outcome)> visit);
 
   // Jobs that may go: the one that ended first, if it ended before `before`, or in any case; none: nothing has ended.
-  absl::StatusOr<std::optional<int64_t>> OldestEnded(absl::Time before);
+  // `owner`: only of his.
+  absl::StatusOr<std::optional<int64_t>> OldestEnded(absl::Time before,
+                                                     std::optional<std::string_view> owner = std::nullopt);
+  // What the jobs of each owner take, about. Looks at every job.
+  absl::StatusOr<std::map<std::string, int64_t>> BytesOfOwners();
   // How many jobs there are in each state.
   absl::StatusOr<std::map<int, int64_t>> CountJobs();
   // What the file takes on disk, free pages not counted.

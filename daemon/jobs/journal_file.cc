@@ -86,6 +86,15 @@ constexpr std::array<const char*, kJournalVersion> kMigrations = {
     "ALTER TABLE job DROP COLUMN script;"
     "UPDATE job SET input_of = 0 WHERE input_of = id;"
     "CREATE INDEX job_by_input ON job(input_of) WHERE input_of <> 0;",
+    // What a job takes in the journal, about: its own rows (kRowBytes each, and what they hold).
+    "ALTER TABLE job ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE job SET bytes = 64 + length(spec) + "
+    "ifnull((SELECT length(source) FROM script WHERE script.job = job.id), 0) + "
+    "ifnull((SELECT sum(64 + length(batch)) FROM input WHERE key BETWEEN job.id << 32 AND ((job.id + 1) << 32) - 1), "
+    "0) + "
+    "ifnull((SELECT sum(64 + length(outcome)) FROM task WHERE key BETWEEN job.id << 32 AND ((job.id + 1) << 32) - 1), "
+    "0) + "
+    "ifnull((SELECT sum(64 + length(data)) FROM log WHERE key BETWEEN job.id << 32 AND ((job.id + 1) << 32) - 1), 0);",
 };
 
 absl::Status Unusable(const std::string& path, std::string_view why) {

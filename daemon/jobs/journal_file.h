@@ -13,7 +13,7 @@
 namespace interpd::daemon {
 
 // Of the tables. One more for each change; the one before is migrated.
-inline constexpr int kJournalVersion = 3;
+inline constexpr int kJournalVersion = 4;
 
 // The right to write the journal of a directory, for one process at a time, as long as this lives.
 class JournalLock {

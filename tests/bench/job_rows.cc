@@ -63,7 +63,8 @@ struct Bench {
     const std::filesystem::path& path = bench->directory.path();
     if (path.empty()) return absl::InternalError("cannot make a directory");
     // As many jobs as are submitted may wait.
-    std::ofstream(path / "config.toml") << "[jobs]\nmax_unfinished = 1000000\nparallel = 1\n";
+    std::ofstream(path / "config.toml")
+        << "[jobs]\nmax_unfinished = 1000000\nkeep_bytes = 100000000000\nparallel = 1\n";
     absl::StatusOr<std::unique_ptr<ServerProcess>> daemon =
         ServerProcess::Start({RunfilePath("daemon/interpd"), "--config", (path / "config.toml").string(), "--state-dir",
                               (path / "state").string()});

@@ -52,6 +52,98 @@ TEST_F(JobsTest, ARepeatedRequestIsOne) {
   EXPECT_NE(first.name(), other.name());
 }
 
+TEST_F(JobsTest, ARepeatedRequestIsAnsweredThoughANewOneWouldBeRefused) {
+  options_.max_unfinished = 4;
+  StartJobs();
+  const std::string first = Submit(Script("pass"));
+  Wait(first);
+  v1::JobSpec spec = InTheFuture(Script("pass"));
+  spec.add_after(first);
+  v1::Job job, again, other;
+  ASSERT_TRUE(TrySubmit(spec, &job, "same").ok());
+  grpc::Status status;
+  while (status.ok()) status = TrySubmit(InTheFuture(Script("pass")), &other);
+  EXPECT_EQ(InfoOf(status).reason(), "TOO_MANY_JOBS") << status.error_message();
+  status = TrySubmit(spec, &again, "same");
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(again.name(), job.name());
+  // What it comes after is gone.
+  ASSERT_TRUE(Cancel(job.name()).ok());
+  ASSERT_TRUE(Delete(first).ok());
+  EXPECT_EQ(InfoOf(TrySubmit(spec, &again)).reason(), "JOB_NOT_FOUND");
+  status = TrySubmit(spec, &again, "same");
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(again.name(), job.name());
+}
+
+TEST_F(JobsTest, AnUploadThatIsSentAgainEndsTheFirst) {
+  StartJobs();
+  v1::JobSpec spec = Script("def task(item): pass");
+  spec.mutable_values();
+  const Answered first = SubmitAs("", spec, "same", /*complete=*/false);
+  ASSERT_TRUE(first.ok()) << first.status();
+  ASSERT_TRUE(SubmitAs("", spec, "same", /*complete=*/false).ok());
+  const std::vector<int64_t> ids = {first->front().id};
+  for (const Answered& refused : {Ask([&](JobEngine::Answer done) { engine_->AddInputs(ids[0], {}, std::move(done)); }),
+                                  Ask([&](JobEngine::Answer done) { engine_->FinishUpload(ids, std::move(done)); })}) {
+    EXPECT_EQ(ReasonOf(refused.status()), "JOB_NOT_FOUND");
+    EXPECT_TRUE(absl::StrContains(refused.status().message(), "upload")) << refused.status();
+    EXPECT_FALSE(absl::StrContains(refused.status().message(), "jobs/")) << refused.status();
+  }
+}
+
+TEST_F(JobsTest, KnowsWhatAJobTakesInTheJournal) {
+  StartJobs();
+  v1::JobSpec spec = Script(
+      "def task(item):\n"
+      "    import interpd; print('at', item)\n"
+      "    if interpd.task.attempt == 1 and item % 2: raise ValueError('x' * 5000)\n"
+      "    if item == 4: raise ValueError('always')\n"
+      "    return 'y' * item * 10\n");
+  for (int i = 0; i < 20; ++i) spec.mutable_values()->add_runs()->mutable_ints()->add_items(i);
+  spec.set_retries(1);
+  spec.mutable_backoff()->set_nanos(1000);
+  const std::string name = Submit(spec);
+  EXPECT_EQ(Wait(name).failed_count(), 1);
+  EXPECT_TRUE(Retry(name).ok());
+  EXPECT_EQ(Wait(name).failed_count(), 1);
+  v1::JobSpec after = Script("def task(item): return item");
+  after.set_results_of_after(true);
+  v1::JobSpec first = Map("def task(item): return 'z' * 100", 0, 50);
+  const std::string source = Submit(first);
+  after.add_after(source);
+  EXPECT_EQ(Wait(Submit(after)).succeeded_count(), 50);
+  StopJobs();
+  absl::StatusOr<std::unique_ptr<Database>> database =
+      Database::Open(JournalPath(state_dir_), Database::Access::kReadOnly);
+  ASSERT_TRUE(database.ok()) << database.status();
+  Rows rows = (*database)->Query(
+      "SELECT bytes, 64 + length(spec) + (SELECT length(source) FROM script WHERE script.job = job.id) + "
+      "(SELECT coalesce(sum(64 + length(batch)), 0) FROM input WHERE key >> 32 = job.id) + "
+      "(SELECT coalesce(sum(64 + length(outcome)), 0) FROM task WHERE key >> 32 = job.id) + "
+      "(SELECT coalesce(sum(64 + length(data)), 0) FROM log WHERE key >> 32 = job.id) FROM job ORDER BY id");
+  int count = 0;
+  for (; rows.Next(); ++count) EXPECT_EQ(rows.Int(0), rows.Int(1)) << count;
+  EXPECT_EQ(count, 3);
+}
+
+TEST_F(JobsTest, ASlowJournalIsNoWedge) {
+  StartJobs();
+  absl::StatusOr<std::unique_ptr<Database>> other =
+      Database::Open(JournalPath(state_dir_), Database::Access::kReadWrite);
+  ASSERT_TRUE(other.ok()) << other.status();
+  ASSERT_TRUE((*other)->Script("BEGIN IMMEDIATE").ok());  // as a disk that does not answer for a while
+  absl::Notification submitted, beaten;
+  std::vector<NewJob> jobs(1);
+  jobs[0].script = "pass";
+  engine_->Submit("", "", std::move(jobs), true, [&](Answered) { submitted.Notify(); });
+  engine_->Beat([&] { beaten.Notify(); });
+  beaten.WaitForNotification();
+  EXPECT_FALSE(submitted.HasBeenNotified());
+  ASSERT_TRUE((*other)->Script("COMMIT").ok());
+  submitted.WaitForNotification();
+}
+
 TEST_F(JobsTest, AShortJobDoesNotWaitForALongOne) {
   options_.parallel = 1;
   StartJobs();
@@ -82,6 +174,13 @@ TEST_F(JobsTest, ScheduledForATime) {
   EXPECT_GE(job.start_time().seconds() * 1'000'000'000 + job.start_time().nanos(), absl::ToUnixNanos(due));
 
   v1::JobSpec cron = Script("pass");
+  cron.set_cron("0 12 * * *");
+  const absl::Time noon = absl::FromCivil(absl::CivilHour(2099, 1, 31, 12), absl::LocalTimeZone());
+  cron.mutable_start_time()->set_seconds(absl::ToUnixSeconds(noon));
+  ASSERT_TRUE(TrySubmit(cron, &job).ok());
+  EXPECT_EQ(job.due_time().seconds(), absl::ToUnixSeconds(noon));  // the start time itself
+
+  cron.clear_start_time();
   cron.set_cron("0 3 * * *");
   ASSERT_TRUE(TrySubmit(cron, &job).ok());
   EXPECT_EQ(job.state(), v1::Job::SCHEDULED);

@@ -12,7 +12,12 @@
 #include <utility>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "channels/error.h"
 #include "daemon/jobs/job_engine.h"
+#include "daemon/jobs/job_proto.h"
+#include "daemon/jobs/journal_file.h"
 #include "interpd/v1/jobs.grpc.pb.h"
 #include "tests/daemon/test_server.h"
 
@@ -43,11 +48,14 @@ class JobsTest : public ServerTest {
     jobs_ = v1::Jobs::NewStub(channel_);
   }
 
-  // As a daemon that is stopped and started again.
-  void Restart() {
+  void StopJobs() {
     server_.reset();
     engine_.reset();
     std::filesystem::remove_all(directory_);
+  }
+  // As a daemon that is stopped and started again.
+  void Restart() {
+    StopJobs();
     StartJobs();
   }
 
@@ -87,6 +95,46 @@ class JobsTest : public ServerTest {
     grpc::Status status = TrySubmit(std::move(spec), &job);
     EXPECT_TRUE(status.ok()) << status.error_message();
     return job.name();
+  }
+
+  // What the engine answers to `command`, which is given what to call.
+  using Answered = absl::StatusOr<std::vector<JobRecord>>;
+  template <typename Command>
+  static Answered Ask(Command command) {
+    Answered answered;
+    absl::Notification done;
+    command([&](Answered answer) {
+      answered = std::move(answer);
+      done.Notify();
+    });
+    done.WaitForNotification();
+    return answered;
+  }
+  // As the user whose space that is ("alice/").
+  Answered SubmitAs(const std::string& space, v1::JobSpec spec, const std::string& request_id = "",
+                    bool complete = true) {
+    ChannelNames names(interpd::testing::Channels(), space);
+    absl::StatusOr<NewJob> job = DecodeJob(std::move(spec), 0, {}, names);
+    if (!job.ok()) return job.status();
+    std::vector<NewJob> jobs;
+    jobs.push_back(*std::move(job));
+    return Ask([&](JobEngine::Answer done) {
+      engine_->Submit(space, request_id, std::move(jobs), complete, std::move(done));
+    });
+  }
+  static v1::JobSpec InTheFuture(v1::JobSpec spec) {
+    spec.mutable_start_time()->set_seconds(absl::ToUnixSeconds(absl::Now() + absl::Hours(24)));
+    return spec;
+  }
+  static std::string ReasonOf(const absl::Status& status) { return channels::GetErrorInfo(status).reason; }
+
+  // Changes the journal, which nobody may have open.
+  void ChangeJournal(const std::string& script) {
+    absl::StatusOr<std::unique_ptr<Database>> database =
+        Database::Open(JournalPath(state_dir_), Database::Access::kReadWrite);
+    ASSERT_TRUE(database.ok()) << database.status();
+    absl::Status changed = (*database)->Script(script.c_str());
+    ASSERT_TRUE(changed.ok()) << changed;
   }
 
   v1::Job Get(const std::string& name) {

@@ -242,6 +242,99 @@ TEST_F(JobsTest, ComesAfterOthersWithTheirResults) {
   EXPECT_EQ(InfoOf(TrySubmit(late, &job)).reason(), "JOB_NOT_FOUND");
 }
 
+TEST_F(JobsTest, ResultsOfAfterThatIsFalseIsUnset) {
+  StartJobs();
+  v1::JobSpec spec = Script("print('ran')");
+  spec.set_results_of_after(false);
+  v1::Job job = Wait(Submit(spec));
+  EXPECT_EQ(job.state(), v1::Job::SUCCEEDED);
+  EXPECT_EQ(job.succeeded_count(), 1);
+  EXPECT_EQ(Logs(job.name()), "ran\n");
+}
+
+TEST_F(JobsTest, RetryAfterAPredecessorWasDeleted) {
+  StartJobs();
+  const std::string gate = state_dir_ + "/gate";
+  const std::string fails_first =
+      absl::StrCat("import os\ndef task(item):\n    if not os.path.exists('", gate, "'): raise ValueError(item)\n",
+                   "    return item\ntask(0) if __name__ == '__main__' else None\n");
+  const std::string first = Submit(Map("def task(item): return item", 0, 3));
+  v1::JobSpec spec = Script(fails_first);
+  spec.add_after(first);
+  const std::string uses_results = Submit(spec);
+  spec.set_results_of_after(true);
+  const std::string maps_results = Submit(spec);
+  EXPECT_EQ(Wait(uses_results).state(), v1::Job::FAILED);
+  EXPECT_EQ(Wait(maps_results).failed_count(), 3);
+  ASSERT_TRUE(Delete(first).ok());
+  std::ofstream(gate).put('x');
+
+  // Its inputs were copied.
+  grpc::Status retried = Retry(maps_results);
+  ASSERT_TRUE(retried.ok()) << retried.error_message();
+  EXPECT_EQ(Wait(maps_results).succeeded_count(), 3);
+
+  retried = Retry(uses_results);
+  EXPECT_EQ(InfoOf(retried).reason(), "JOB_STATE") << retried.error_message();
+  EXPECT_TRUE(absl::StrContains(retried.error_message(), absl::StrCat(first, ", which it comes after, was deleted")))
+      << retried.error_message();
+  EXPECT_EQ(Get(uses_results).state(), v1::Job::FAILED);
+  EXPECT_EQ(Results(uses_results).size(), 1u);  // of its one attempt
+}
+
+TEST_F(JobsTest, RetryOfARunWhoseCronJobWasDeleted) {
+  StartJobs();
+  const std::string gate = state_dir_ + "/gate";
+  v1::JobSpec spec = Script(
+      absl::StrCat("import os\ndef task(item):\n    if not os.path.exists('", gate, "'): raise ValueError(item)\n"));
+  spec.mutable_range()->set_end(2);
+  const std::string with_range = Submit(spec);
+  spec.mutable_values()->add_runs()->mutable_ints()->add_items(1);
+  const std::string with_values = Submit(spec);
+  EXPECT_EQ(Wait(with_range).failed_count(), 2);
+  EXPECT_EQ(Wait(with_values).failed_count(), 1);
+  StopJobs();
+  ChangeJournal("UPDATE job SET input_of = 1000, parent = 1000");  // as a job with a cron expression leaves them
+  StartJobs();
+  std::ofstream(gate).put('x');
+  grpc::Status retried = Retry(with_range);
+  ASSERT_TRUE(retried.ok()) << retried.error_message();
+  EXPECT_EQ(Wait(with_range).succeeded_count(), 2);
+  retried = Retry(with_values);
+  EXPECT_EQ(InfoOf(retried).reason(), "JOB_STATE");
+  EXPECT_TRUE(absl::StrContains(retried.error_message(), "inputs were deleted")) << retried.error_message();
+}
+
+TEST_F(JobsTest, MoreResultsThanTasksAreRefused) {
+  StartJobs();
+  const std::string first = Submit(Map("def task(item): return item", 0, 3));
+  Wait(first);
+  StopJobs();
+  ChangeJournal(absl::StrCat("UPDATE job SET succeeded = ", kMaxTasks));
+  StartJobs();
+  v1::JobSpec spec = Script("def task(item): return item");
+  spec.add_after(first);
+  spec.set_results_of_after(true);
+  v1::Job job = Wait(Submit(spec));
+  EXPECT_EQ(job.state(), v1::Job::FAILED);
+  EXPECT_TRUE(absl::StrContains(job.error().message(), "more than 2147483647")) << job.ShortDebugString();
+}
+
+TEST_F(JobsTest, NamesSoManyToWaitForAndNotMore) {
+  StartJobs();
+  v1::SubmitJobsRequest request;
+  for (int i = 0; i < 11; ++i) {
+    v1::JobSpec& spec = *request.add_jobs() = Script("pass");
+    for (int j = 0; j < 1000; ++j) spec.add_after(absl::StrCat("jobs/none", j));
+  }
+  v1::SubmitJobsResponse response;
+  grpc::Status status = SubmitAll({request}, &response);
+  EXPECT_EQ(InfoOf(status).reason(), "INVALID_FIELD") << status.error_message();
+  request.mutable_jobs()->RemoveLast();
+  status = SubmitAll({request}, &response);
+  EXPECT_EQ(InfoOf(status).reason(), "JOB_NOT_FOUND") << status.error_message();
+}
+
 TEST_F(JobsTest, CancelInterruptsAndRetryGoesOn) {
   StartJobs();
   const std::string file = state_dir_ + "/ran";
@@ -309,6 +402,17 @@ TEST_F(JobsTest, SaysWhatIsWrong) {
   EXPECT_EQ(reason([](v1::JobSpec& spec) { spec.set_cron("sometimes"); }), "INVALID_FIELD jobs[0].cron");
   EXPECT_EQ(reason([](v1::JobSpec& spec) { spec.add_after("nonsense"); }), "INVALID_FIELD jobs[0].after[0]");
   EXPECT_EQ(reason([](v1::JobSpec& spec) { spec.add_after_submitted(0); }), "INVALID_FIELD jobs[0].after_submitted");
+  EXPECT_EQ(reason([](v1::JobSpec& spec) {
+              spec.add_after("jobs/one");
+              spec.add_after("jobs/one");
+            }),
+            "INVALID_FIELD jobs[0].after[1]");
+  EXPECT_EQ(reason([](v1::JobSpec& spec) {
+              v1::Value& list = *spec.mutable_values()->add_runs()->mutable_values()->add_items();
+              list.set_container(v1::LIST);
+              list.add_items()->set_channel("channels/~1");
+            }),
+            "INVALID_FIELD values");
   EXPECT_EQ(reason([](v1::JobSpec& spec) { spec.set_results_of_after(true); }),
             "INVALID_FIELD jobs[0].results_of_after");
   EXPECT_EQ(reason([](v1::JobSpec& spec) { spec.mutable_interpreter()->set_setup_source("x"); }),
