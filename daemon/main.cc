@@ -218,7 +218,7 @@ absl::StatusOr<std::unique_ptr<JobEngine>> Jobs(const Config& config) {
 
 // What a reload changes, and how.
 void ApplyReloads(Reloader& reloader, interp::InterpreterRegistry& registry, Server& server, Listener& listener,
-                  LogWriter& log, AuditLog* audit, AccessConfig* access, absl::Duration* grace) {
+                  JobEngine* jobs, LogWriter& log, AuditLog* audit, AccessConfig* access, absl::Duration* grace) {
   reloader.Apply({"log_level"}, [&log](const Config& config) { log.SetLevel(LogLevel(config.log_level)); });
   reloader.Apply({"grace_period_seconds"},
                  [grace](const Config& config) { *grace = absl::Seconds(config.grace_period_seconds); });
@@ -228,6 +228,7 @@ void ApplyReloads(Reloader& reloader, interp::InterpreterRegistry& registry, Ser
   });
   reloader.Apply({"interpreter."}, [&](const Config& config) {
     server.Reconfigure([&](ServerOptions& options) { options.interpreter_defaults = config.interpreter; });
+    if (jobs != nullptr) jobs->SetInterpreterDefaults(config.interpreter);
   });
   reloader.Apply({"access."}, [access](const Config& config) {
     if (!config.tls.client_ca.empty() && config.access.token_file.empty() != access->token_file.empty()) {
@@ -312,7 +313,7 @@ int Serve(const Config& config, Lifecycle& lifecycle, ServiceManager& manager, R
 
   absl::Duration grace = absl::Seconds(config.grace_period_seconds);
   AccessConfig access = config.access;
-  ApplyReloads(reloader, **registry, **server, *listener, log, audit.get(), &access, &grace);
+  ApplyReloads(reloader, **registry, **server, *listener, jobs->get(), log, audit.get(), &access, &grace);
   bool all_ended = lifecycle.Run(**registry, **server, manager,
                                  {.grace = &grace,
                                   .reload = [&reloader] { return reloader.Reload(); },

@@ -39,7 +39,8 @@ JobEngine::JobEngine(JobOptions options, JournalLock lock, std::unique_ptr<Datab
     : options_(std::move(options)),
       lock_(std::move(lock)),
       journal_(std::move(database)),
-      dispatcher_(Slots(options_)) {
+      dispatcher_(Slots(options_)),
+      interpreter_defaults_(options_.interpreter_defaults) {
   events_.on_ready = [this](JobWorker& worker, std::optional<LoadFailure> failure) {
     WorkerReady(worker, std::move(failure));
   };
@@ -142,6 +143,10 @@ void JobEngine::Beat(absl::AnyInvocable<void() &&> done) {
   beat_waits_ = true;
   if (in_journal_) return AnswerBeats();
   inbox_.Submit([this] { AnswerBeats(); }, [this] { AnswerBeats(); });
+}
+
+void JobEngine::SetInterpreterDefaults(interp::InterpreterConfig defaults) {
+  inbox_.Submit([this, defaults = std::move(defaults)]() mutable { interpreter_defaults_ = std::move(defaults); });
 }
 
 void JobEngine::AnswerBeats() {

@@ -135,6 +135,8 @@ class JobEngine {
   // Calls back from the engine's thread, or at once if that waits for the disk, or as soon as it does: so who is not
   // called back knows that it is wedged.
   void Beat(absl::AnyInvocable<void() &&> done);
+  // For jobs that have not begun.
+  void SetInterpreterDefaults(interp::InterpreterConfig defaults);
   const JobOptions& options() const { return options_; }
 
  private:
@@ -268,6 +270,7 @@ class JobEngine {
   std::function<void()> on_interpreter_closed_;
 
   // ---- the engine's thread alone ----
+  interp::InterpreterConfig interpreter_defaults_;
   absl::flat_hash_map<int64_t, std::unique_ptr<ActiveJob>> jobs_;  // not ended, or with interpreters that end
   absl::flat_hash_map<std::string, int64_t> by_name_;              // of those
   absl::flat_hash_map<int64_t, JobRecord> uploads_;

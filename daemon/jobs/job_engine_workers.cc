@@ -66,8 +66,7 @@ absl::Status JobEngine::MakeContext(ActiveJob& job) {
   absl::StatusOr<channels::Value> after = ResultsOfAfter(job);
   if (!after.ok()) return after.status();
   context->after = *std::move(after);
-  absl::StatusOr<interp::InterpreterConfig> config =
-      DecodeConfig(record.spec.interpreter(), options_.interpreter_defaults);
+  absl::StatusOr<interp::InterpreterConfig> config = DecodeConfig(record.spec.interpreter(), interpreter_defaults_);
   if (!config.ok()) return config.status();
   context->config = *std::move(config);
   context->config.space = record.owner;

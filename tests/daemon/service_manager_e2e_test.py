@@ -203,6 +203,17 @@ queue_limit = 7
     assert "grace period 3s" in managed.until("STOPPING")["STATUS"]
 
 
+def test_a_reload_reaches_the_interpreters_of_jobs(start, directory):
+    managed = start("--state-dir", str(directory / "state"))
+    managed.until("READY")
+    script = directory / "script.py"
+    script.write_text("import sys\nassert '/of/the/file' in sys.path, sys.path\n")
+    managed.ctl("job", "run", script, code=1)
+    managed.config.write_text("[interpreter]\npath = ['/of/the/file']\n")
+    reload(managed)
+    managed.ctl("job", "run", script)
+
+
 def test_flags_stay_above_the_file_at_a_reload(start):
     managed = start("--max-interpreters", "5", config="")
     managed.until("READY")
