@@ -289,13 +289,13 @@ TEST_F(UnixRevocationTest, WhatRunsIsInterrupted) {
   Close("one");
 }
 
-// A message that no client takes holds the end of a call up, but not for long.
+// A message that no client takes, larger than what is sent ahead, holds the end of a call up, but not for long.
 TEST_F(UnixRevocationTest, ACallWhoseClientDoesNotReadIsCutOff) {
   StartAs("user");
   auto receiving = Receive(channel_);
   v1::SendRequest send;
   send.set_name("channels/one");
-  send.mutable_value()->set_bytes(std::string(8 << 20, 'x'));
+  send.mutable_value()->set_bytes(std::string(48 << 20, 'x'));
   grpc::ClientContext context;
   Patience(context);
   v1::SendResponse sent;
