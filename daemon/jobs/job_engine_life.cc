@@ -88,7 +88,7 @@ absl::StatusOr<std::vector<JobRecord>> JobEngine::SourcesOf(const JobRecord& rec
   int64_t results = 0;
   for (const std::string& name : record.spec.after()) {
     if (!seen.insert(name).second) continue;  // as older journals have it
-    absl::StatusOr<std::optional<JobRecord>> source = journal_.FindJob(IdOf(name));
+    absl::StatusOr<std::optional<JobRecord>> source = journal_.FindJob(JobIdOf(name));
     if (!source.ok()) return source.status();
     if (!source->has_value()) continue;
     results += (*source)->succeeded;
@@ -334,7 +334,7 @@ absl::StatusOr<std::string> JobEngine::LostOf(const JobRecord& record) {
   }
   if (record.has_copied_inputs()) return "";
   for (const std::string& name : record.spec.after()) {
-    absl::StatusOr<std::optional<Journal::Key>> after = journal_.FindKey(IdOf(name));
+    absl::StatusOr<std::optional<Journal::Key>> after = journal_.FindKey(JobIdOf(name));
     if (!after.ok()) return after.status();
     if (!after->has_value()) return absl::StrCat(name, ", which it comes after, was deleted; submit it again without");
   }

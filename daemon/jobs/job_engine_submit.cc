@@ -113,7 +113,7 @@ absl::Status JobEngine::CheckNew(const SubmitCommand& submit, UnfinishedJobs& ac
   if (own.bytes + own_new.bytes + more.bytes > most_bytes) return TooManyBytes(most_bytes);
   for (const NewJob& job : submit.jobs) {
     for (const std::string& name : job.spec.after()) {
-      const std::string_view id = IdOf(name);
+      const std::string_view id = JobIdOf(name);
       absl::StatusOr<std::optional<Journal::Key>> after = journal_.FindKey(id);
       if (!after.ok()) return after.status();
       if (!after->has_value() || !MayUse(submit.owner, (*after)->owner)) return JobNotFound(id);
@@ -162,9 +162,9 @@ absl::Status JobEngine::Insert(SubmitCommand& submit) {
     absl::Status written = journal_.InsertJob(&record, job.script);
     for (const std::string& name : job.spec.after()) {
       if (!written.ok()) break;
-      absl::StatusOr<std::optional<Journal::Key>> after = journal_.FindKey(IdOf(name));
+      absl::StatusOr<std::optional<Journal::Key>> after = journal_.FindKey(JobIdOf(name));
       if (!after.ok()) return after.status();
-      if (!after->has_value()) return JobNotFound(IdOf(name));  // it was there when this was checked
+      if (!after->has_value()) return JobNotFound(JobIdOf(name));  // it was there when this was checked
       written = journal_.InsertDependency(record.id, (*after)->id);
     }
     for (int position : job.spec.after_submitted()) {

@@ -83,7 +83,7 @@ absl::StatusOr<channels::Value> JobEngine::ResultsOfAfter(const ActiveJob& job) 
   if (!wanted) return std::move(builder).Finish();
   size_t bytes = 0;
   for (const std::string& name : job.record.spec.after()) {
-    absl::StatusOr<std::optional<JobRecord>> after = journal_.FindJob(IdOf(name));
+    absl::StatusOr<std::optional<JobRecord>> after = journal_.FindJob(JobIdOf(name));
     if (!after.ok()) return after.status();
     std::vector<channels::Value> results;
     if (after->has_value()) {

@@ -87,7 +87,7 @@ inline constexpr int64_t IndexOfKey(int64_t key) { return key & 0xffffffff; }
 
 inline std::string JobResourceName(std::string_view id) { return absl::StrCat("jobs/", id); }
 // Of such a name.
-inline std::string_view IdOf(std::string_view name) { return name.substr(name.find('/') + 1); }
+inline std::string_view JobIdOf(std::string_view name) { return name.substr(name.find('/') + 1); }
 
 }  // namespace interpd::daemon
 
