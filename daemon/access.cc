@@ -77,6 +77,7 @@ absl::Status Access::Configure(const AccessConfig& config) {
   }
   absl::MutexLock lock(mutex_);
   policy_ = std::move(policy);
+  for (auto& [uid, name] : user_names_) old_user_names_[uid] = std::move(name);
   user_names_.clear();
   ++generation_;
   return absl::OkStatus();
@@ -118,8 +119,12 @@ absl::StatusOr<std::string> Access::NameOfUser(uid_t uid) {
     if (known != user_names_.end()) return known->second;
   }
   absl::StatusOr<std::string> name = UserName(uid);
-  if (!name.ok()) return name;
   absl::MutexLock lock(mutex_);
+  if (!name.ok()) {
+    // Who is known stays known while the directory is away.
+    auto known = old_user_names_.find(uid);
+    return known == old_user_names_.end() ? name : known->second;
+  }
   return user_names_.emplace(uid, *std::move(name)).first->second;
 }
 

@@ -79,7 +79,8 @@ class Access {
   mutable absl::Mutex mutex_;
   std::shared_ptr<const Policy> policy_ ABSL_GUARDED_BY(mutex_);
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;
-  absl::flat_hash_map<uid_t, std::string> user_names_ ABSL_GUARDED_BY(mutex_);  // since the last Configure
+  absl::flat_hash_map<uid_t, std::string> user_names_ ABSL_GUARDED_BY(mutex_);      // since the last Configure
+  absl::flat_hash_map<uid_t, std::string> old_user_names_ ABSL_GUARDED_BY(mutex_);  // before it
   // The last one made of each name: clients of one name share it as long as nothing about it changes.
   absl::flat_hash_map<std::string, PrincipalRef> made_ ABSL_GUARDED_BY(mutex_);
 };

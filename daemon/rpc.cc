@@ -127,7 +127,6 @@ absl::Status Rpc::Charge() {
   const double limit = principal_->limits.requests_per_second;
   const absl::Duration wait = account_->rate.Take(limit, absl::Now());
   if (wait == absl::ZeroDuration()) return absl::OkStatus();
-  refused_ = true;
   return MakeError(
       absl::StatusCode::kResourceExhausted, v1::RATE_LIMITED,
       absl::StrCat(principal_->name, " may send ", limit, " requests a second; try again in ",
@@ -246,8 +245,8 @@ void Rpc::Audit(const absl::Status& status) {
   AuditEvent event = Event();
   event.status = status;
   event.duration = absl::Now() - accepted_time_;
-  // A call that has done something has its line in any case.
-  if (refused && revoked_.ok()) {
+  // A call that may have done something has its line in any case.
+  if (refused_) {
     std::optional<int64_t> left_out =
         state_.audited_refusals.Take(principal_ == nullptr ? "" : principal_->name, absl::Now());
     if (!left_out) return;

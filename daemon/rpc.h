@@ -201,7 +201,7 @@ class Rpc : private HasRequestId {
   bool finished_ = false;
   bool cancelled_ = false;
   bool in_flight_ = false;  // counted in the account
-  bool refused_ = false;    // by Admit or Charge
+  bool refused_ = false;    // by Admit
   bool parsed_any_ = false;
   // In the list of open calls.
   Rpc* older_ = nullptr;

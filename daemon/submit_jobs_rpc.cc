@@ -60,17 +60,21 @@ void SubmitJobsRpc::TakeFirst(v1::SubmitJobsRequest request) {
   request_id_ = request.request_id();
   busy_ = true;
   Ref();  // until the engine's answer
-  if (request.ByteSizeLong() <= kQuickBytes) return SubmitJobs(DecodeJobs(std::move(request)));
-  state_.jobs->thread.Submit([this, request = std::move(request)]() mutable {
-    state_.loop.Post([this, jobs = DecodeJobs(std::move(request))]() mutable { SubmitJobs(std::move(jobs)); });
+  // A reload changes them in the event loop.
+  interp::InterpreterConfig defaults = state_.options.interpreter_defaults;
+  if (request.ByteSizeLong() <= kQuickBytes) return SubmitJobs(DecodeJobs(std::move(request), defaults));
+  state_.jobs->thread.Submit([this, request = std::move(request), defaults = std::move(defaults)]() mutable {
+    state_.loop.Post(
+        [this, jobs = DecodeJobs(std::move(request), defaults)]() mutable { SubmitJobs(std::move(jobs)); });
   });
 }
 
 // Any thread.
-SubmitJobsRpc::Jobs SubmitJobsRpc::DecodeJobs(v1::SubmitJobsRequest request) {
+SubmitJobsRpc::Jobs SubmitJobsRpc::DecodeJobs(v1::SubmitJobsRequest request,
+                                              const interp::InterpreterConfig& defaults) {
   std::vector<NewJob> jobs;
   for (v1::JobSpec& spec : *request.mutable_jobs()) {
-    absl::StatusOr<NewJob> job = DecodeJob(std::move(spec), jobs.size(), state_.options.interpreter_defaults, *names_);
+    absl::StatusOr<NewJob> job = DecodeJob(std::move(spec), jobs.size(), defaults, *names_);
     if (!job.ok()) return job.status();
     jobs.push_back(*std::move(job));
   }

@@ -32,7 +32,7 @@ class SubmitJobsRpc final : public ClientStreamRpc<v1::SubmitJobsResponse> {
 
   void TakeFirst(v1::SubmitJobsRequest request);
   void TakeInputs(v1::SubmitJobsRequest request);
-  Jobs DecodeJobs(v1::SubmitJobsRequest request);
+  Jobs DecodeJobs(v1::SubmitJobsRequest request, const interp::InterpreterConfig& defaults);
   void SubmitJobs(Jobs jobs);
   void FinishIfLast();
 

@@ -85,7 +85,10 @@ void ActiveJob::PutBack(const TaskRecord& task) {
 
 absl::StatusOr<channels::Value> ActiveJob::Item(int64_t index, Journal& journal, ChannelNames& names) {
   if (record.spec.has_range()) return channels::Value::Int(record.spec.range().begin() + index);
-  if (index < first_input_ || index >= first_input_ + static_cast<int64_t>(inputs_.size())) {
+  const int64_t place = index - first_input_;
+  const bool known = place >= 0 && place < static_cast<int64_t>(inputs_.size());
+  // One that could not be had may be there now: the channel that it names, for another attempt.
+  if (!known || !inputs_[static_cast<size_t>(place)].ok()) {
     absl::StatusOr<Journal::Input> found = journal.FindInput(record.input_of, index);
     if (!found.ok()) return found.status();
     v1::ValueBatch batch;

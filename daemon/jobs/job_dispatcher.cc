@@ -11,6 +11,10 @@ namespace {
 // Jobs of an owner that are looked at for one whose patience has run out: of ten thousand, those that come first.
 constexpr int kLookedAt = 64;
 
+// Slot-seconds that an owner pays for, at most: it may have used slots that nobody else wanted, or that a clock that
+// was set has added.
+constexpr double kMostAhead = 30;
+
 }  // namespace
 
 bool JobDispatcher::WantsSlot(const ActiveJob& job, absl::Time now) {
@@ -30,7 +34,7 @@ void JobDispatcher::Update(ActiveJob& job, absl::Time now) {
   if (wants == job.queued_pass.has_value()) return;
   if (!wants) return Remove(job);
   Owner& owner = OwnerOf(job);
-  if (!busy_.contains(&owner)) owner.pass = std::max(owner.pass, floor_);
+  if (!busy_.contains(&owner)) owner.pass = std::clamp(owner.pass, floor_, floor_ + kMostAhead);
   job.pass = std::max(job.pass, owner.floor);
   job.queued_pass = job.pass;
   job.wants_slot_since = now;
@@ -117,6 +121,7 @@ void JobDispatcher::Account(absl::Time now) {
     least_owner = std::min(least_owner, owner->pass);
   }
   if (!busy_.empty()) floor_ = std::max(floor_, least_owner);
+  for (Owner* owner : busy_) owner->pass = std::min(owner->pass, floor_ + kMostAhead);
   if (by_id_.empty() || used_ < slots_) return;
   YieldToOwners(now);
   for (Owner* owner : busy_) YieldWithin(*owner, now);

@@ -5,7 +5,8 @@
 // A slot is the right to run one interpreter of a job. Jobs that have tasks to begin, and fewer interpreters than they
 // may have, want slots. The owner whose jobs have used the fewest slot-seconds gets the next one, and of its jobs the
 // one that has used the fewest for its weight (stride scheduling, twice): so what an owner has many of, or gives a high
-// priority, takes slots from its own alone. Who comes late begins where the others are.
+// priority, takes slots from its own alone. Who comes late begins where the others are, and nobody waits for long
+// because of what it has used while others wanted nothing.
 //
 // When all slots are used, an interpreter begins no more tasks and gives its slot up when it has run what it has, if
 // another job is kQuantum behind: one of the same owner, or one of an owner that has fewer interpreters. But not before

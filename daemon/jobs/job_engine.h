@@ -197,6 +197,8 @@ class JobEngine {
   // What refuses one submit, and not the others of its round.
   absl::Status Check(const SubmitCommand& submit, UnfinishedJobs& accepted);
   absl::Status CheckNew(const SubmitCommand& submit, UnfinishedJobs& accepted);
+  // Whether an owner's unfinished jobs may be so many more.
+  absl::Status CheckRoom(const std::string& owner, UnfinishedJobs::Use more, int64_t more_of_all) const;
   absl::Status Insert(SubmitCommand& submit);
   void Submitted(SubmitCommand& submit, const absl::Status& status);
   void Admit(JobRecord record);

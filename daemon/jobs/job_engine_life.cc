@@ -215,7 +215,10 @@ void JobEngine::RunCron(ActiveJob& job, absl::Time now) {
   if (is_due && draining_.load(std::memory_order_relaxed)) return;  // when the daemon is there again
   if (is_due) {
     ActiveJob* last = Find(record.last_run);
-    if (last == nullptr || last->record.has_ended()) {
+    absl::Status room = CheckRoom(record.owner, {.jobs = 1}, 1);
+    if (!room.ok()) {
+      LOG(WARNING) << "jobs/" << record.name << " is due, and left out: " << room.message();
+    } else if (last == nullptr || last->record.has_ended()) {
       SubmitCommand submit = {.owner = record.owner, .complete = true};
       InJournal in_journal(*this);
       absl::StatusOr<std::string> script = journal_.Script(record.id);
@@ -289,6 +292,12 @@ void JobEngine::DoRetry(const std::string& owner, const std::string& name, Answe
     return std::move(done)(lost.status());
   }
   if (!lost->empty()) return refuse(*lost);
+  // It counts already, since it is in memory.
+  absl::Status room = CheckRoom(record.owner, {}, 0);
+  if (!room.ok()) {
+    ForgetIfOver(job);
+    return std::move(done)(room);
+  }
   if (job.closing_workers > 0) {
     job.retries.push_back({owner, name, std::move(done)});
     return;

@@ -103,14 +103,10 @@ absl::Status JobEngine::CheckNew(const SubmitCommand& submit, UnfinishedJobs& ac
     return InvalidField("jobs",
                         absl::StrCat("name ", after_count, " jobs to wait for; a request may name ", kMaxAfter));
   }
-  const UnfinishedJobs::Use own = unfinished_.Of(submit.owner), own_new = accepted.Of(submit.owner);
-  if (unfinished_.total().jobs + accepted.total().jobs + more.jobs > options_.max_unfinished) {
-    return TooManyJobs(options_.max_unfinished);
-  }
-  const int64_t most_jobs = MostJobs(submit.owner, options_);
-  if (own.jobs + own_new.jobs + more.jobs > most_jobs) return TooManyOwnJobs(most_jobs);
-  const int64_t most_bytes = MostBytes(options_);
-  if (own.bytes + own_new.bytes + more.bytes > most_bytes) return TooManyBytes(most_bytes);
+  const UnfinishedJobs::Use own_new = accepted.Of(submit.owner);
+  absl::Status room = CheckRoom(submit.owner, {own_new.jobs + more.jobs, own_new.bytes + more.bytes},
+                                accepted.total().jobs + more.jobs);
+  if (!room.ok()) return room;
   for (const NewJob& job : submit.jobs) {
     for (const std::string& name : job.spec.after()) {
       const std::string_view id = JobIdOf(name);
@@ -120,6 +116,16 @@ absl::Status JobEngine::CheckNew(const SubmitCommand& submit, UnfinishedJobs& ac
     }
   }
   accepted.Add(submit.owner, more);
+  return absl::OkStatus();
+}
+
+absl::Status JobEngine::CheckRoom(const std::string& owner, UnfinishedJobs::Use more, int64_t more_of_all) const {
+  if (unfinished_.total().jobs + more_of_all > options_.max_unfinished) return TooManyJobs(options_.max_unfinished);
+  const UnfinishedJobs::Use own = unfinished_.Of(owner);
+  const int64_t most_jobs = MostJobs(owner, options_);
+  if (own.jobs + more.jobs > most_jobs) return TooManyOwnJobs(most_jobs);
+  const int64_t most_bytes = MostBytes(options_);
+  if (own.bytes + more.bytes > most_bytes) return TooManyBytes(most_bytes);
   return absl::OkStatus();
 }
 

@@ -104,6 +104,19 @@ TEST_F(JobsTest, AUserMayHaveHalfOfTheUnfinishedJobs) {
   EXPECT_EQ(ReasonOf(SubmitAs("", InTheFuture(Script("pass"))).status()), "TOO_MANY_JOBS");
 }
 
+TEST_F(JobsTest, RetryTakesNoMoreRoomThanSubmit) {
+  options_.max_unfinished = 4;
+  StartJobs();
+  const std::string first = NameOf(SubmitAs(kAlice, InTheFuture(Script("pass"))));
+  ASSERT_TRUE(Cancel(first).ok());
+  const std::string second = NameOf(SubmitAs(kAlice, InTheFuture(Script("pass"))));
+  NameOf(SubmitAs(kAlice, InTheFuture(Script("pass"))));
+  EXPECT_EQ(InfoOf(Retry(first)).reason(), "TOO_MANY_JOBS");
+  EXPECT_EQ(Get(first).state(), v1::Job::CANCELLED);
+  ASSERT_TRUE(Cancel(second).ok());
+  EXPECT_TRUE(Retry(first).ok());
+}
+
 TEST_F(JobsTest, ManyUrgentJobsOfAnotherTakeHalfOfTheSlots) {
   StartJobs();
   v1::JobSpec spec = Map("import time\ndef task(item): time.sleep(0.01)", 0, 1'000'000);
