@@ -31,8 +31,8 @@ NOT_SERVED = {"test", "tests", "idlelib", "idle_test", "tkinter", "turtledemo", 
 EPOCH = 1767225600
 # Of the system user, inside. A number, so that whoever runs it needs no name.
 UID = 991
-# What portablectl adds to the unit. Its own profiles do not fit: "default" hides from the daemon who connects, and has a
-# dynamic user; "trusted" shows it all of /run. The unit fences itself.
+# What portablectl adds to the unit. Its own profiles do not fit: "default" hides from the daemon who connects, and has
+# a dynamic user; "trusted" shows it all of /run. The unit fences itself.
 PROFILE = """[Service]
 MountAPIVFS=yes
 BindLogSockets=yes

@@ -66,7 +66,10 @@ def check_lines(script: str) -> None:
 
 
 def directory_of(daemon: int) -> str:
-    arguments = pathlib.Path(f"/proc/{daemon}/cmdline").read_bytes().split(b"\0")
+    # For a moment a process has its new name and no command line yet.
+    deadline = time.monotonic() + 30
+    while b"--listen" not in (arguments := pathlib.Path(f"/proc/{daemon}/cmdline").read_bytes().split(b"\0")):
+        assert time.monotonic() < deadline
     return os.path.dirname(arguments[arguments.index(b"--listen") + 1].decode().removeprefix("unix:"))
 
 
