@@ -110,7 +110,7 @@ void InterpreterWorker::ThreadMain() {
     if (made.ok() && state_ == State::kCreating) state_ = State::kActive;
   }
   if (made.ok()) {
-    std::move(observer_.made)(made);
+    TellMade(made);
     Serve();
   } else {
     DropWaitingWork();
@@ -118,6 +118,11 @@ void InterpreterWorker::ThreadMain() {
   if (interpreter_.has_value()) EndInterpreter();
   std::lock_guard lock(mu_);
   std::exchange(memory_, nullptr)->Close();
+}
+
+void InterpreterWorker::TellMade(const absl::Status& status) {
+  // What it holds may hold this.
+  std::exchange(observer_.made, nullptr)(status);
 }
 
 absl::Status InterpreterWorker::NamedFailure(const absl::Status& status) const {
@@ -397,7 +402,7 @@ void InterpreterWorker::Reap() {
   output_->TellListeners();
   observer_.ended(end);
   // A failure is told when nothing is left of it, its name included.
-  if (!failure_.ok()) std::move(observer_.made)(failure_);
+  if (!failure_.ok()) TellMade(failure_);
   for (auto& callback : callbacks) std::move(callback)(end);
   for (auto& request : requests) request->Answer("(the interpreter has ended)\n");
 }

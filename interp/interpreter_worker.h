@@ -84,6 +84,8 @@ class InterpreterWorker : public Interpreter, public std::enable_shared_from_thi
   // ---- on the interpreter's thread ----
   void ThreadMain();
   absl::Status Make();
+  // Once.
+  void TellMade(const absl::Status& status);
   // Why it could not be made, with its name.
   absl::Status NamedFailure(const absl::Status& status) const;
   void Serve();
