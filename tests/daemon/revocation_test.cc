@@ -62,6 +62,20 @@ std::unique_ptr<Receiving> Receive(const std::shared_ptr<grpc::Channel>& connect
   return open;
 }
 
+// Sends a value, which comes.
+void ExpectItGoesOn(Receiving& receiving, const std::shared_ptr<grpc::Channel>& connection) {
+  grpc::ClientContext context;
+  Patience(context);
+  v1::SendRequest send;
+  send.set_name("channels/one");
+  send.mutable_value()->set_int_(7);
+  v1::SendResponse sent;
+  ASSERT_TRUE(v1::Channels::NewStub(connection)->Send(&context, send, &sent).ok());
+  v1::ReceiveResponse received;
+  ASSERT_TRUE(receiving.stream->Read(&received));
+  EXPECT_EQ(received.last_number(), 1);
+}
+
 class RevocationTest : public ServerTest {
  protected:
   void SetUp() override {
@@ -153,16 +167,7 @@ TEST_F(RevocationTest, StreamsOfARevokedTokenEndAndThoseOfOthersGoOn) {
   EXPECT_EQ(hers->End(), kGone);
   EXPECT_EQ(calls.End(), kGone);
   // His value comes.
-  grpc::ClientContext context;
-  Patience(context);
-  v1::SendRequest send;
-  send.set_name("channels/one");
-  send.mutable_value()->set_int_(7);
-  v1::SendResponse sent;
-  ASSERT_TRUE(v1::Channels::NewStub(WithToken(bob))->Send(&context, send, &sent).ok());
-  v1::ReceiveResponse received;
-  ASSERT_TRUE(his->stream->Read(&received));
-  EXPECT_EQ(received.last_number(), 1);
+  ExpectItGoesOn(*his, WithToken(bob));
   his->context.TryCancel();
 }
 
@@ -242,15 +247,7 @@ TEST_F(UnixRevocationTest, CallsEndWhenTheirRoleIsTooLittleOrAnother) {
   auto as_user = Receive(channel_);
   // What changes nothing ends nothing: a value still comes.
   ASSERT_TRUE(server_->SetAccess(Me("user")).ok());
-  grpc::ClientContext context;
-  Patience(context);
-  v1::SendRequest send;
-  send.set_name("channels/one");
-  send.mutable_value()->set_int_(7);
-  v1::SendResponse sent;
-  ASSERT_TRUE(channels_->Send(&context, send, &sent).ok());
-  v1::ReceiveResponse received;
-  EXPECT_TRUE(as_user->stream->Read(&received));
+  ExpectItGoesOn(*as_user, channel_);
   ASSERT_TRUE(server_->SetAccess(Me("viewer")).ok());
   EXPECT_EQ(as_user->End(), kLess);
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,20 @@ TEST(LifecycleTest, NamesAndStates) {
   EXPECT_EQ(one->info().completed_count, 1);
   EXPECT_FALSE(Host().Get("one").ok());
   EXPECT_EQ(Reason(one.Exec("pass").status), "INTERPRETER_CLOSING");
+}
+
+// Who waits for an interpreter holds it, and would be held by it for good.
+TEST(LifecycleTest, WhoWaitedForItIsLetGo) {
+  auto waiting = std::make_shared<absl::Notification>();
+  auto interpreter = Host().Create("waited-for", {}, [waiting](absl::Status) { waiting->Notify(); });
+  ASSERT_TRUE(interpreter.ok());
+  waiting->WaitForNotification();
+  const absl::Time deadline = absl::Now() + absl::Seconds(60);
+  while (waiting.use_count() > 1 && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_EQ(waiting.use_count(), 1);
+  absl::Notification closed;
+  (*interpreter)->Close(absl::ZeroDuration(), [&](State) { closed.Notify(); });
+  closed.WaitForNotification();
 }
 
 TEST(LifecycleTest, WorkMayBeSentBeforeItIsMade) {
