@@ -61,7 +61,9 @@ void JobEngine::Settle(ActiveJob& job, absl::Time now) {
       record.due_time = kNoTime;
       if (record.spec.results_of_after() && record.task_count == 0) {
         absl::Status copied = CopyResultsAsInputs(job);
-        if (absl::IsInvalidArgument(copied)) return Fail(job, ErrorOf(copied.message()), now);
+        // What is wrong with the results stays so.
+        if (absl::IsInvalidArgument(copied) || absl::IsInternal(copied))
+          return Fail(job, ErrorOf(copied.message()), now);
         if (!copied.ok()) {
           LOG(WARNING) << "jobs/" << record.name << " has to wait: " << copied.message();
           record.state = v1::Job::WAITING;
@@ -130,7 +132,7 @@ absl::Status JobEngine::CopyResultsAsInputs(ActiveJob& job) {
       const bool is_others = source.owner != copy.owner;
       absl::Status visited = journal_.ForEachResult(source.id, [&](std::string_view outcome) {
         v1::Task task;
-        if (!task.ParseFromArray(outcome.data(), static_cast<int>(outcome.size()))) {
+        if (!task.ParseFromArray(outcome.data(), static_cast<int>(outcome.size())) || !task.has_result()) {
           return MakeError(absl::StatusCode::kInternal, v1::INTERNAL_ERROR, "the journal's results are damaged");
         }
         if (is_others) {

@@ -38,6 +38,43 @@ TEST_F(JobsTest, GoesOnAfterAStop) {
   for (int64_t i = 0; i < 3000; ++i) ASSERT_EQ(tasks[i].result().int_(), i);
 }
 
+TEST_F(JobsTest, ATaskThatTheDaemonDiesOfIsGivenUp) {
+  StartJobs();
+  v1::JobSpec spec = Map("import time\ndef task(item):\n    if item == 0: time.sleep(600)", 0, 2);
+  spec.set_max_interruptions(2);
+  spec.set_parallel(2);
+  const std::string name = Submit(spec);
+  WaitUntil(name, [](const v1::Job& job) { return job.succeeded_count() == 1 && job.running_count() == 1; });
+  StopJobs();
+  // As daemons leave it that were killed three times.
+  ChangeJournal(absl::StrCat("UPDATE task SET interruptions = 2, state = ", v1::Task::RUNNING, " WHERE state <> ",
+                             v1::Task::SUCCEEDED));
+  StartJobs();
+  v1::Job job = Wait(name);
+  EXPECT_EQ(job.state(), v1::Job::FAILED);
+  EXPECT_EQ(job.succeeded_count(), 1);
+  std::vector<v1::Task> failed = Results(name, /*follow=*/false, {v1::Task::FAILED});
+  ASSERT_EQ(failed.size(), 1u);
+  EXPECT_TRUE(absl::StrContains(failed[0].error(), "the daemon ended 3 times")) << failed[0].error();
+}
+
+TEST_F(JobsTest, DamagedResultsFailWhoTakesThem) {
+  StartJobs();
+  const std::string first = Submit(Map("def task(item): return item", 0, 3));
+  Wait(first);
+  for (const char* damage : {"x''", "x'ff'"}) {
+    StopJobs();
+    ChangeJournal(absl::StrCat("UPDATE task SET outcome = ", damage));
+    StartJobs();
+    v1::JobSpec spec = Script("def task(item): return item");
+    spec.add_after(first);
+    spec.set_results_of_after(true);
+    v1::Job job = Wait(Submit(spec));
+    EXPECT_EQ(job.state(), v1::Job::FAILED);
+    EXPECT_TRUE(absl::StrContains(job.error().message(), "damaged")) << job.ShortDebugString();
+  }
+}
+
 TEST_F(JobsTest, ARepeatedRequestIsOne) {
   StartJobs();
   v1::Job first, second, other;
